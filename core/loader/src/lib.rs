@@ -1,0 +1,194 @@
+//! The contracts of the lifecycle: loaders, sources, source adapters and their targets.
+//!
+//! ```text
+//! Source<Path> --> SourceAdapter<Path, Loader> --> Target<Loader> (the manager)
+//! ```
+//!
+//! A source says which versions of a stream there should be, each time as the full set; what is left out is to be
+//! unloaded. An adapter turns what the source knows of a version into what the next stage needs. The manager, a
+//! target, loads and unloads. Errors travel along as data, so that a path that cannot be read and a file that cannot
+//! be loaded look alike to whoever watches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use salver_core_servable::{ServableId, StreamName, Version};
+use salver_core_status::Status;
+
+/// Owns the life of one servable version.
+///
+/// The manager calls [`load`](Loader::load) at most once and, where it succeeded, [`unload`](Loader::unload) once with
+/// what it returned, after the last handle is gone. Never both at a time; both on threads that may block, and not
+/// necessarily on the same one.
+pub trait Loader: Send + 'static {
+    /// What requests are given.
+    type Servable: Send + Sync + 'static;
+
+    /// Makes the servable. May take minutes; should look at `cancel` now and then and give up when it is set.
+    ///
+    /// # Errors
+    /// Whatever prevents it; the version then ends with that status.
+    fn load(&mut self, id: &ServableId, cancel: &Cancel) -> Result<Self::Servable, Status>;
+
+    /// Frees the servable.
+    fn unload(&mut self, servable: Self::Servable) {
+        drop(servable);
+    }
+}
+
+/// A flag that says: what you are doing is no longer wanted. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A flag that is not set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the flag, for good.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the flag is set.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What a source knows of one version: data to load it from, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aspired<D> {
+    /// The version.
+    pub version: Version,
+    /// Changes when the stored data do, and only then. A version that failed is tried again when its revision
+    /// differs; one that is loaded stays as it is.
+    pub revision: u64,
+    /// What to load it from, or what is wrong.
+    pub data: Result<D, Status>,
+}
+
+/// The full set of versions that one stream should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AspiredVersions<D> {
+    /// The stream. Streams that a source never names are not touched.
+    pub stream: StreamName,
+    /// The versions wanted, no version twice; **a version left out is to be unloaded**, an empty set unloads all.
+    ///
+    /// An error says that the source cannot tell. What is loaded then stays loaded, and the error is shown.
+    pub versions: Result<Vec<Aspired<D>>, Status>,
+}
+
+/// Whoever is told which versions there should be.
+///
+/// Thread-safe. Returns at once: work that takes time is done later, elsewhere. Repeating a call is harmless; of
+/// several calls for one stream the last counts.
+pub trait Target<D>: Send + Sync + 'static {
+    /// Says which versions one stream should have.
+    fn set_aspired(&self, aspired: AspiredVersions<D>);
+}
+
+/// A target that any number of sources can share.
+pub type SharedTarget<D> = Arc<dyn Target<D>>;
+
+/// Says which versions there should be.
+///
+/// Stateless as seen from the target: each call names one stream and its full set. Dropping the source stops it: no
+/// call is made afterwards, and nothing is unloaded by that.
+pub trait Source<D> {
+    /// Connects the source to its target and starts it.
+    fn connect(&mut self, target: SharedTarget<D>);
+}
+
+/// Turns what one stage knows of a version into what the next stage needs.
+///
+/// Errors pass through: a version that arrives with an error leaves with it.
+pub trait SourceAdapter<In, Out>: Send + Sync + 'static {
+    /// Converts one version's data.
+    ///
+    /// # Errors
+    /// The version is passed on with the error.
+    fn convert(&self, id: &ServableId, data: In) -> Result<Out, Status>;
+}
+
+/// A target that adapts and passes on: `source.connect(Arc::new(Adapted::new(adapter, target)))`.
+pub struct Adapted<A, Out> {
+    adapter: A,
+    next: SharedTarget<Out>,
+}
+
+impl<A, Out> Adapted<A, Out> {
+    /// Puts `adapter` before `next`.
+    pub fn new(adapter: A, next: SharedTarget<Out>) -> Self {
+        Self { adapter, next }
+    }
+}
+
+impl<A, In, Out> Target<In> for Adapted<A, Out>
+where
+    A: SourceAdapter<In, Out>,
+    In: 'static,
+    Out: 'static,
+{
+    fn set_aspired(&self, aspired: AspiredVersions<In>) {
+        let AspiredVersions { stream, versions } = aspired;
+        let versions = versions.map(|versions| {
+            let convert = |Aspired { version, revision, data }| {
+                let id = ServableId::new(stream.clone(), version);
+                let data = data.and_then(|data| self.adapter.convert(&id, data));
+                Aspired { version, revision, data }
+            };
+            versions.into_iter().map(convert).collect()
+        });
+        self.next.set_aspired(AspiredVersions { stream, versions });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    struct Halve;
+
+    impl SourceAdapter<u32, u32> for Halve {
+        fn convert(&self, id: &ServableId, data: u32) -> Result<u32, Status> {
+            if data % 2 == 0 { Ok(data / 2) } else { Err(Status::invalid_argument(format!("{id} is odd"))) }
+        }
+    }
+
+    #[derive(Default)]
+    struct Record(Mutex<Vec<AspiredVersions<u32>>>);
+
+    impl Target<u32> for Record {
+        fn set_aspired(&self, aspired: AspiredVersions<u32>) {
+            self.0.lock().unwrap().push(aspired);
+        }
+    }
+
+    fn aspired(number: i64, data: Result<u32, Status>) -> Aspired<u32> {
+        Aspired { version: Version::new(number).unwrap(), revision: 5, data }
+    }
+
+    #[test]
+    fn an_adapter_converts_each_version_and_lets_errors_pass() {
+        let record = Arc::new(Record::default());
+        let adapted = Adapted::new(Halve, Arc::clone(&record) as SharedTarget<u32>);
+        let lost = Status::data_loss("lost");
+        let versions = Ok(vec![aspired(1, Ok(4)), aspired(2, Ok(3)), aspired(3, Err(lost.clone()))]);
+        adapted.set_aspired(AspiredVersions { stream: "m".into(), versions });
+        let odd = Status::invalid_argument("m:2 is odd");
+        let wanted = Ok(vec![aspired(1, Ok(2)), aspired(2, Err(odd)), aspired(3, Err(lost))]);
+        assert_eq!(record.0.lock().unwrap()[..], [AspiredVersions { stream: "m".into(), versions: wanted }]);
+    }
+
+    #[test]
+    fn trouble_with_a_whole_stream_passes_through() {
+        let record = Arc::new(Record::default());
+        let adapted = Adapted::new(Halve, Arc::clone(&record) as SharedTarget<u32>);
+        let trouble = AspiredVersions { stream: "m".into(), versions: Err(Status::not_found("no directory")) };
+        adapted.set_aspired(trouble.clone());
+        assert_eq!(record.0.lock().unwrap()[..], [trouble]);
+    }
+}

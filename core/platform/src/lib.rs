@@ -1,0 +1,134 @@
+//! The traits a platform implements: find a model in a directory, load it, run it.
+//!
+//! A [`Platform`] stands for one framework; it makes [`Model`]s. Both are called from many threads at once, on threads
+//! that may block, never from an asynchronous task. Nothing here is asynchronous, and nothing knows how a request
+//! arrived.
+//!
+//! ```
+//! use salver_core_platform::{LoadRequest, Model, Platform, Probe, RunRequest};
+//! use salver_core_signature::{ShapeSpec, Signature, SignatureSet, TensorSpec};
+//! use salver_core_status::Status;
+//! use salver_core_tensor::{DType, Tensor};
+//!
+//! struct Doubling;
+//!
+//! impl Platform for Doubling {
+//!     fn name(&self) -> &str {
+//!         "doubling"
+//!     }
+//!
+//!     fn probe(&self, directory: &std::path::Path) -> Probe {
+//!         Probe::by_file(directory, "double.txt")
+//!     }
+//!
+//!     fn load(&self, _request: &LoadRequest<'_>) -> Result<Box<dyn Model>, Status> {
+//!         let tensor = |name| TensorSpec::new(name, DType::F32, ShapeSpec::any());
+//!         let signature = Signature::predict(vec![tensor("x")], vec![tensor("y")]);
+//!         Ok(Box::new(Twice(SignatureSet::new(vec![signature])?)))
+//!     }
+//! }
+//!
+//! struct Twice(SignatureSet);
+//!
+//! impl Model for Twice {
+//!     fn signatures(&self) -> &SignatureSet {
+//!         &self.0
+//!     }
+//!
+//!     fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
+//!         let x = request.input(0)?;
+//!         let doubled = x.as_slice::<f32>()?.iter().map(|x| 2.0 * x).collect();
+//!         Ok(vec![Tensor::from_vec(x.shape().clone(), doubled)?])
+//!     }
+//! }
+//! ```
+
+mod context;
+mod options;
+mod run;
+
+pub use context::{CancelFlag, RunContext, TraceContext};
+pub use options::{OptionValue, Options};
+pub use run::RunRequest;
+
+use std::path::Path;
+
+use salver_core_servable::ServableId;
+use salver_core_signature::SignatureSet;
+use salver_core_status::Status;
+use salver_core_tensor::Tensor;
+
+/// A framework that can load models from directories.
+///
+/// Made once; lives as long as the process. Every method may be called from many threads at once.
+pub trait Platform: Send + Sync + 'static {
+    /// What configuration calls it: lower case, the same for every version of the framework.
+    fn name(&self) -> &str;
+
+    /// Whether the files in `directory`, one version of a model, look like this platform's.
+    ///
+    /// Looks at names, at most at the first bytes; does not load. The server asks every platform when nothing says
+    /// which one a model is for.
+    fn probe(&self, directory: &Path) -> Probe;
+
+    /// Loads one version of a model. May take minutes.
+    ///
+    /// # Errors
+    /// The status names the file at fault, and says what the framework said.
+    fn load(&self, request: &LoadRequest<'_>) -> Result<Box<dyn Model>, Status>;
+}
+
+/// A loaded version of a model. Dropping it frees everything it holds.
+pub trait Model: Send + Sync + 'static {
+    /// The ways to call it. The same from load to drop.
+    fn signatures(&self) -> &SignatureSet;
+
+    /// Computes the outputs asked for, in the order asked for.
+    ///
+    /// Called from many threads at once; a model that cannot do that takes turns by itself. The caller has checked
+    /// the inputs against the signature: order, element types, shapes.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where the inputs are at fault, CANCELLED or DEADLINE_EXCEEDED where the model gave up on
+    /// [`RunContext`]'s word, INTERNAL where the framework failed.
+    fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status>;
+}
+
+/// Whether a platform recognises a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It does, by this file (relative to the directory).
+    Match {
+        /// The file.
+        file: String,
+    },
+    /// It does not.
+    NoMatch {
+        /// What it looked for, such as ``no `*.onnx` file``.
+        reason: String,
+    },
+}
+
+impl Probe {
+    /// Recognises a directory by a file of a fixed name.
+    pub fn by_file(directory: &Path, file: &str) -> Self {
+        if directory.join(file).is_file() {
+            Probe::Match { file: file.to_owned() }
+        } else {
+            Probe::NoMatch { reason: format!("no file `{file}`") }
+        }
+    }
+}
+
+/// What a platform is given to load a model.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadRequest<'a> {
+    /// Which version of which model.
+    pub id: &'a ServableId,
+    /// Where its files are: the version's directory.
+    pub directory: &'a Path,
+    /// Settings for this platform, of the server and of the model, the model's winning.
+    pub options: &'a Options,
+    /// Set when the load is no longer wanted.
+    pub cancel: &'a CancelFlag,
+}

@@ -1,0 +1,132 @@
+//! Settings by name, as a platform is given them.
+
+use std::collections::BTreeMap;
+
+use salver_core_status::{Quoted, Status};
+
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OptionValue {
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A text.
+    Text(String),
+}
+
+/// Settings by name. The readers refuse a value of the wrong kind and name the setting.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options(BTreeMap<String, OptionValue>);
+
+impl Options {
+    /// No settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets `name`, in place of what it was.
+    pub fn set(&mut self, name: impl Into<String>, value: OptionValue) {
+        self.0.insert(name.into(), value);
+    }
+
+    /// These settings, and over them those of `other`.
+    #[must_use]
+    pub fn overlaid(&self, other: &Options) -> Options {
+        let mut merged = self.clone();
+        merged.0.extend(other.0.clone());
+        merged
+    }
+
+    /// All settings by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &OptionValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The setting `name` as true or false.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where it is something else.
+    pub fn bool(&self, name: &str) -> Result<Option<bool>, Status> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(OptionValue::Bool(value)) => Ok(Some(*value)),
+            Some(other) => Err(wrong_kind(name, other, "true or false")),
+        }
+    }
+
+    /// The setting `name` as a whole number.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where it is something else.
+    pub fn int(&self, name: &str) -> Result<Option<i64>, Status> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(OptionValue::Int(value)) => Ok(Some(*value)),
+            Some(other) => Err(wrong_kind(name, other, "a whole number")),
+        }
+    }
+
+    /// The setting `name` as a text.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where it is something else.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, Status> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(OptionValue::Text(value)) => Ok(Some(value)),
+            Some(other) => Err(wrong_kind(name, other, "a text")),
+        }
+    }
+
+    /// Whether every setting is one of `known`: a platform calls this first, so that a misspelt setting is not lost.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, naming the setting and the known ones.
+    pub fn only(&self, known: &[&str]) -> Result<(), Status> {
+        match self.0.keys().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(Status::invalid_argument(format!(
+                "unknown option {}; there are: {}",
+                Quoted(name),
+                known.join(", ")
+            ))),
+        }
+    }
+}
+
+fn wrong_kind(name: &str, found: &OptionValue, wanted: &str) -> Status {
+    Status::invalid_argument(format!("option {} is {found:?}, wanted {wanted}", Quoted(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_option_and_a_wrong_kind_are_named() {
+        let mut options = Options::new();
+        options.set("threads", OptionValue::Text("two".into()));
+        assert_eq!(
+            options.int("threads").unwrap_err().message(),
+            "option `threads` is Text(\"two\"), wanted a whole number"
+        );
+        assert!(options.only(&["threads"]).is_ok());
+        assert_eq!(
+            options.only(&["arena", "device"]).unwrap_err().message(),
+            "unknown option `threads`; there are: arena, device"
+        );
+    }
+
+    #[test]
+    fn the_model_s_settings_win_over_the_server_s() {
+        let (mut server, mut model) = (Options::new(), Options::new());
+        server.set("a", OptionValue::Int(1));
+        server.set("b", OptionValue::Int(1));
+        model.set("b", OptionValue::Int(2));
+        let merged = server.overlaid(&model);
+        assert_eq!((merged.int("a").unwrap(), merged.int("b").unwrap()), (Some(1), Some(2)));
+    }
+}

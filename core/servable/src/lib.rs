@@ -1,0 +1,15 @@
+//! Names, versions and states of servables, and the handles that keep a version alive while it is in use.
+//!
+//! A *servable* is the black box that answers requests. A *servable stream* is all versions of one name. What a
+//! servable is made of is not known here: a [`Handle`] is generic over it.
+
+mod handle;
+mod id;
+mod request;
+mod state;
+mod sync;
+
+pub use handle::{Handle, Tenancy};
+pub use id::{ServableId, StreamName, Version};
+pub use request::{Lookup, LookupError, VersionChoice};
+pub use state::{ServableState, StateEvent, StateObserver};

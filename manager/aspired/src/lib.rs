@@ -1,0 +1,1 @@
+//! Reconciles the versions that should be loaded with those that are.

@@ -1,0 +1,1 @@
+//! The life of one servable version as a pure state machine.

@@ -1,0 +1,1 @@
+//! Remembers the state of every servable version, and awaits states.

@@ -1,0 +1,1 @@
+//! The map from a servable's name and version to a handle, read without waiting.

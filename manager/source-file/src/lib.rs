@@ -1,0 +1,1 @@
+//! Watches directories for model versions that appear and disappear.

@@ -1,0 +1,1 @@
+//! The echo platform as a plugin library.

@@ -1,0 +1,1 @@
+//! A platform whose models return their inputs, for tests and load.

@@ -1,0 +1,1 @@
+//! Serves ONNX models through ONNX Runtime.

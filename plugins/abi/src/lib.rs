@@ -1,0 +1,1 @@
+//! The C-layout contract between the server and a platform plugin.

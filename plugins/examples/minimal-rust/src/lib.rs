@@ -1,0 +1,1 @@
+//! The smallest platform plugin in Rust.

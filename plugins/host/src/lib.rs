@@ -1,0 +1,1 @@
+//! Finds, inspects, opens and checks plugin libraries, and presents them as platforms.

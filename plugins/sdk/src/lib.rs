@@ -1,0 +1,1 @@
+//! Turns a safe `Platform` into a plugin library: `export_plugin!`.

@@ -1,0 +1,1 @@
+//! Builds sources, manager and platforms from a configuration.

@@ -1,0 +1,2 @@
+//! The `salver` program.
+fn main() {}

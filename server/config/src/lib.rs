@@ -1,0 +1,1 @@
+//! Command line and model settings, read into validated configuration.

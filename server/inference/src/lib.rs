@@ -1,0 +1,1 @@
+//! Resolves, checks and runs a request, free of transport.

@@ -1,0 +1,1 @@
+//! Keeps what is observed and exposes it to Prometheus.

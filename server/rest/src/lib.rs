@@ -1,0 +1,1 @@
+//! The REST interfaces of both protocols.

@@ -1,0 +1,1 @@
+//! End-to-end tests: the real binary, talked to by real clients.

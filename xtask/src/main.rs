@@ -1,0 +1,2 @@
+//! Everything a person or a CI job runs in this repository.
+fn main() {}

@@ -1,1 +1,87 @@
 //! Resolves, checks and runs a request, free of transport.
+//!
+//! [`Inference`] is what every interface of the server talks to. Its way for a request: [`Inference::resolve`] turns a
+//! name and a version into a handle; the caller reads the request's tensors, knowing the signature where it must; and
+//! [`Inference::run`] binds the tensors to the signature, finds a thread, runs the model and returns its [`Answer`],
+//! whose tensors are still the model's memory. Interfaces differ only in what they do before and after.
+//!
+//! A future that is dropped sets the request's [`CancelFlag`](salver_core_platform::CancelFlag): a request that waits
+//! for a thread is then never run, and one that runs can notice.
+
+mod catalog;
+mod gate;
+mod instruments;
+mod pace;
+mod resolve;
+mod run;
+mod served;
+
+pub use catalog::{Catalog, Readiness, VersionStatus};
+pub use gate::GateOptions;
+pub use instruments::Api;
+pub use resolve::ResolveError;
+pub use run::{Answer, Call};
+pub use served::{Served, ServedOptions};
+
+use std::sync::Arc;
+
+use salver_core_observe::{Metric, Observer};
+use salver_core_servable::{Handle, Lookup, VersionChoice};
+use salver_core_status::Status;
+
+/// Answers requests for the models that are loaded. Share it behind an [`Arc`].
+pub struct Inference {
+    lookup: Arc<dyn Lookup<Served>>,
+    catalog: Arc<dyn Catalog>,
+    observer: Arc<dyn Observer>,
+}
+
+impl Inference {
+    /// Answers from `lookup`; `catalog` tells about versions that cannot answer, and why.
+    pub fn new(
+        lookup: Arc<dyn Lookup<Served>>,
+        catalog: Arc<dyn Catalog>,
+        observer: Arc<dyn Observer>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            lookup,
+            catalog,
+            observer,
+        })
+    }
+
+    /// What is known of models and their versions, loaded or not.
+    pub fn catalog(&self) -> &dyn Catalog {
+        &*self.catalog
+    }
+
+    /// The handle of an available version. Wait-free where there is one.
+    ///
+    /// # Errors
+    /// [`ResolveError`]: NOT_FOUND, UNAVAILABLE or INVALID_ARGUMENT. Its `Display` is TensorFlow Serving's text;
+    /// [`ResolveError::to_open_inference_status`] is Triton's.
+    pub fn resolve(
+        &self,
+        api: Api,
+        name: &str,
+        version: VersionChoice<'_>,
+    ) -> Result<Handle<Served>, ResolveError> {
+        self.lookup.get(name, version).map_err(|miss| {
+            let error = ResolveError::new(miss, name, self.catalog());
+            let code = salver_core_status::ErrorCode::code(&error);
+            self.observer
+                .instrument(Metric::UnresolvedRequests, &[api.name(), code.name()])
+                .record(1.0);
+            error
+        })
+    }
+
+    /// Runs a call to its answer.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where the inputs do not fit the signature or the model refuses them, DEADLINE_EXCEEDED,
+    /// CANCELLED, UNAVAILABLE where too many requests wait already, and whatever the model fails with.
+    pub async fn run(&self, call: Call) -> Result<Answer, Status> {
+        run::run(call).await
+    }
+}

@@ -1,0 +1,41 @@
+//! What is known of models beside the handles of those that answer.
+
+use salver_core_servable::{ServableState, StreamName, Version};
+use salver_core_status::Status;
+
+/// Where one version of a model stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionStatus {
+    /// The version.
+    pub version: Version,
+    /// Its state.
+    pub state: ServableState,
+    /// Why it ended, where it failed.
+    pub error: Option<Status>,
+}
+
+/// Whether the server as a whole wants requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// The first models are still being loaded.
+    Starting,
+    /// Every model that is to be there was loaded or has failed.
+    Ready,
+    /// Shutting down: requests under way are finished, new ones should go elsewhere.
+    Draining,
+}
+
+/// Tells about models and versions, loaded or not. Thread-safe; may lock for a moment.
+pub trait Catalog: Send + Sync + 'static {
+    /// Every model that there should be, in order of name.
+    fn models(&self) -> Vec<StreamName>;
+
+    /// The versions of a model that are known, newest first; `None` where nobody has heard of the model.
+    fn versions(&self, model: &str) -> Option<Vec<VersionStatus>>;
+
+    /// Why nobody can tell which versions the model should have, where that is so.
+    fn trouble(&self, model: &str) -> Option<Status>;
+
+    /// Whether the server as a whole wants requests.
+    fn readiness(&self) -> Readiness;
+}

@@ -1,1 +1,220 @@
 //! Keeps what is observed and exposes it to Prometheus.
+//!
+//! A [`Registry`] is an [`Observer`] with a family for every [`Metric`], and [`Registry::expose`] writes them all in
+//! the OpenMetrics text format, together with the figures of the process itself.
+
+mod process;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use salver_core_observe::{Instrument, Kind, Metric, Observer};
+
+/// The content type of what [`Registry::expose`] writes.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Label names and values, in the order of [`Metric::labels`].
+type Labels = Vec<(&'static str, String)>;
+
+/// Everything that is measured. Thread-safe.
+pub struct Registry {
+    registry: prometheus_client::registry::Registry,
+    families: Vec<(Metric, AnyFamily)>,
+    /// Every label set handed out that names a version, so that it can be forgotten.
+    of_versions: Mutex<Vec<(Metric, Labels)>>,
+}
+
+/// The family of one metric.
+#[derive(Clone)]
+enum AnyFamily {
+    Counter(Family<Labels, Counter<f64, AtomicU64>>),
+    Gauge(Family<Labels, Gauge<f64, AtomicU64>>),
+    Seconds(Family<Labels, Histogram, Buckets>),
+}
+
+/// Makes histograms of durations: 10 us to 84 s, each bound twice the one before.
+#[derive(Clone)]
+struct Buckets;
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new((0..24).map(|power| 10e-6 * f64::from(1u32 << power)))
+    }
+}
+
+impl Registry {
+    /// A registry with every metric and nothing observed.
+    pub fn new() -> Self {
+        let mut registry = prometheus_client::registry::Registry::default();
+        let mut families = Vec::with_capacity(Metric::ALL.len());
+        for metric in Metric::ALL {
+            let (name, help) = (metric.name(), metric.help());
+            let family = match metric.kind() {
+                Kind::Counter => AnyFamily::Counter(Family::default()),
+                Kind::Gauge => AnyFamily::Gauge(Family::default()),
+                Kind::Seconds => AnyFamily::Seconds(Family::new_with_constructor(Buckets)),
+            };
+            match family.clone() {
+                AnyFamily::Counter(family) => registry.register(name, help, family),
+                AnyFamily::Gauge(family) => registry.register(name, help, family),
+                AnyFamily::Seconds(family) => registry.register(name, help, family),
+            }
+            families.push((metric, family));
+        }
+        registry.register_collector(Box::new(process::Process::new()));
+        Self {
+            registry,
+            families,
+            of_versions: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Everything measured, as text of [`CONTENT_TYPE`].
+    pub fn expose(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    fn family(&self, metric: Metric) -> Option<&AnyFamily> {
+        self.families
+            .iter()
+            .find(|(of, _)| *of == metric)
+            .map(|(_, family)| family)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observer for Registry {
+    fn instrument(&self, metric: Metric, labels: &[&str]) -> Arc<dyn Instrument> {
+        let labels: Labels = metric
+            .labels()
+            .iter()
+            .copied()
+            .zip(labels.iter().map(|value| (*value).to_owned()))
+            .collect();
+        if metric.labels().contains(&"version") {
+            let mut of_versions = self.of_versions.lock();
+            if !of_versions
+                .iter()
+                .any(|(known, set)| *known == metric && *set == labels)
+            {
+                of_versions.push((metric, labels.clone()));
+            }
+        }
+        match self.family(metric) {
+            Some(AnyFamily::Counter(family)) => Arc::new(CounterOf(family.get_or_create_owned(&labels))),
+            Some(AnyFamily::Gauge(family)) => Arc::new(GaugeOf(family.get_or_create_owned(&labels))),
+            Some(AnyFamily::Seconds(family)) => Arc::new(SecondsOf(family.get_or_create_owned(&labels))),
+            // `new` made a family for every metric.
+            None => Arc::new(salver_core_observe::NoObserver),
+        }
+    }
+
+    fn forget(&self, model: &str, version: &str) {
+        let is_of = |set: &Labels| {
+            set.iter().any(|(name, value)| *name == "model" && value == model)
+                && set
+                    .iter()
+                    .any(|(name, value)| *name == "version" && value == version)
+        };
+        self.of_versions.lock().retain(|(metric, set)| {
+            if !is_of(set) {
+                return true;
+            }
+            match self.family(*metric) {
+                Some(AnyFamily::Counter(family)) => family.remove(set),
+                Some(AnyFamily::Gauge(family)) => family.remove(set),
+                Some(AnyFamily::Seconds(family)) => family.remove(set),
+                None => false,
+            };
+            false
+        });
+    }
+}
+
+struct CounterOf(Counter<f64, AtomicU64>);
+struct GaugeOf(Gauge<f64, AtomicU64>);
+struct SecondsOf(Histogram);
+
+impl Instrument for CounterOf {
+    fn record(&self, value: f64) {
+        self.0.inc_by(value);
+    }
+
+    fn shift(&self, by: f64) {
+        self.0.inc_by(by);
+    }
+}
+
+impl Instrument for GaugeOf {
+    fn record(&self, value: f64) {
+        self.0.set(value);
+    }
+
+    fn shift(&self, by: f64) {
+        self.0.inc_by(by);
+    }
+}
+
+impl Instrument for SecondsOf {
+    fn record(&self, value: f64) {
+        self.0.observe(value);
+    }
+
+    fn shift(&self, by: f64) {
+        self.0.observe(by);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_exposed_under_its_name_and_labels() {
+        let registry = Registry::new();
+        let labels = ["digits", "2", "tfs_grpc", "OK"];
+        registry.instrument(Metric::Requests, &labels).record(1.0);
+        registry.instrument(Metric::Requests, &labels).record(1.0);
+        registry
+            .instrument(Metric::RunDuration, &["digits", "2"])
+            .record(0.001);
+        let text = registry.expose();
+        let line = r#"salver_requests_total{model="digits",version="2",api="tfs_grpc",code="OK"} 2.0"#;
+        assert!(text.contains(line), "{text}");
+        assert!(
+            text.contains(r#"salver_run_duration_seconds_count{model="digits",version="2"} 1"#),
+            "{text}"
+        );
+        assert!(text.contains("process_resident_memory_bytes"), "{text}");
+    }
+
+    #[test]
+    fn a_version_that_ended_is_forgotten_and_others_are_not() {
+        let registry = Registry::new();
+        for version in ["1", "2"] {
+            registry
+                .instrument(Metric::ModelAvailable, &["digits", version])
+                .record(1.0);
+        }
+        registry.forget("digits", "1");
+        let text = registry.expose();
+        assert!(
+            !text.contains(r#"version="1""#) && text.contains(r#"version="2""#),
+            "{text}"
+        );
+    }
+}

@@ -18,13 +18,10 @@ pub mod tensorflow {
     }
 
     /// TensorFlow Serving's services and messages.
+    #[cfg_attr(feature = "server", expect(clippy::allow_attributes, reason = "generated"))]
     #[cfg_attr(
         any(feature = "client", feature = "server"),
-        expect(
-            clippy::allow_attributes,
-            clippy::allow_attributes_without_reason,
-            reason = "generated"
-        )
+        expect(clippy::allow_attributes_without_reason, reason = "generated")
     )]
     pub mod serving {
         include!("gen/tensorflow.serving.rs");
@@ -32,13 +29,10 @@ pub mod tensorflow {
 }
 
 /// The Open Inference Protocol.
+#[cfg_attr(feature = "server", expect(clippy::allow_attributes, reason = "generated"))]
 #[cfg_attr(
     any(feature = "client", feature = "server"),
-    expect(
-        clippy::allow_attributes,
-        clippy::allow_attributes_without_reason,
-        reason = "generated"
-    )
+    expect(clippy::allow_attributes_without_reason, reason = "generated")
 )]
 pub mod inference {
     include!("gen/inference.rs");

@@ -1,1 +1,17 @@
 //! Command line and model settings, read into validated configuration.
+//!
+//! Reading has two steps. [`Cli`] is the command line as it was typed; [`ServeArgs::validate`] turns it into a
+//! [`ServeConfig`] that cannot be wrong, or says which flag is. What a model says of itself, in a `model.toml` beside
+//! its versions, is [`ModelSettings`].
+
+mod args;
+mod compat;
+mod model;
+mod options;
+mod policy;
+mod serve;
+mod size;
+
+pub use args::{Cli, Command, LogFormat, PluginCommand, ServeArgs};
+pub use model::{ModelSettings, SETTINGS_FILE};
+pub use serve::{Limits, Listen, RestPort, ServeConfig};

@@ -1,0 +1,125 @@
+//! TensorFlow Serving's flags that are more, or less, than another spelling of ours.
+
+use clap::Args;
+
+/// How a flag is treated that exists for start scripts written for TensorFlow Serving.
+enum Treatment {
+    /// Asks for what Salver does anyway, or for what has no counterpart; the server says so and goes on.
+    NoEffect(&'static str),
+    /// Asks for what Salver does not do: going on without would be something else than was asked for.
+    Refused(&'static str),
+}
+
+use Treatment::{NoEffect, Refused};
+
+/// Declares the flags, and the table of how each is treated.
+macro_rules! compat_flags {
+    ($($flag:ident => $treatment:expr,)*) => {
+        /// Flags of TensorFlow Serving that are accepted without a counterpart, or refused with a reason.
+        #[derive(Debug, Default, Args)]
+        pub struct CompatArgs {
+            /// Milliseconds, in place of --rest-timeout
+            #[arg(long = "rest_api_timeout_in_ms", hide = true)]
+            pub(crate) rest_api_timeout_in_ms: Option<u64>,
+            $(
+                #[arg(long = stringify!($flag), hide = true, num_args = 0..=1, default_missing_value = "true")]
+                $flag: Option<String>,
+            )*
+        }
+
+        impl CompatArgs {
+            fn given(&self) -> Vec<(&'static str, &str, Treatment)> {
+                let mut given = Vec::new();
+                $(
+                    if let Some(value) = &self.$flag {
+                        given.push((stringify!($flag), value.as_str(), $treatment));
+                    }
+                )*
+                given
+            }
+        }
+    };
+}
+
+compat_flags! {
+    allow_version_labels_for_unavailable_models => NoEffect("labels are not configured by file"),
+    enable_grpc_healthcheck_service => NoEffect("the health service is always there"),
+    enable_model_warmup => NoEffect("warm-up requests are not replayed"),
+    enable_profiler => NoEffect("there is no profiler service"),
+    enable_signature_method_name_check => NoEffect("method names are not checked"),
+    flush_filesystem_caches => NoEffect("files are not cached"),
+    grpc_channel_arguments => NoEffect("there is no gRPC core to pass them to"),
+    grpc_max_threads => NoEffect("requests do not hold threads"),
+    load_retry_interval_micros => NoEffect("a failed version is tried again when its files change"),
+    max_num_load_retries => NoEffect("a failed version is tried again when its files change"),
+    monitoring_config_file => NoEffect("metrics are always at /metrics"),
+    num_request_iterations_for_warmup => NoEffect("warm-up requests are not replayed"),
+    per_process_gpu_memory_fraction => NoEffect("devices are a platform's setting: --platform-option"),
+    remove_unused_fields_from_bundle_metagraph => NoEffect("that is up to the platform"),
+    rest_api_num_threads => NoEffect("requests do not hold threads"),
+    tensorflow_inter_op_parallelism => NoEffect("threads are a platform's setting: --platform-option"),
+    tensorflow_session_parallelism => NoEffect("threads are a platform's setting: --platform-option"),
+    batching_parameters_file => Refused("requests are not batched by this server"),
+    enable_batching => Refused("requests are not batched by this server"),
+    enable_per_model_batching_parameters => Refused("requests are not batched by this server"),
+    grpc_socket_path => Refused("UNIX sockets are not served"),
+    model_config_file => Refused("models are given by --model-repository or --model-base-path"),
+    model_config_file_poll_wait_seconds => Refused("models are given by --model-repository or --model-base-path"),
+    platform_config_file => Refused("platforms are set by --platform-option"),
+    rest_api_enable_cors_support => Refused("cross-origin headers are not sent"),
+    ssl_config_file => Refused("connections are not encrypted by this server"),
+    use_alts_credentials => Refused("connections are not encrypted by this server"),
+}
+
+impl CompatArgs {
+    /// What to tell the person who gave flags that have no effect.
+    ///
+    /// # Errors
+    /// The flag that asks for what Salver does not do, and why it is refused. A flag that is switched off, or empty,
+    /// asks for nothing.
+    pub(crate) fn check(&self) -> Result<Vec<String>, String> {
+        let mut notes = Vec::new();
+        for (flag, value, treatment) in self.given() {
+            match treatment {
+                NoEffect(reason) => notes.push(format!("--{flag} has no effect: {reason}")),
+                Refused(_) if matches!(value, "" | "false" | "0") => {}
+                Refused(reason) => return Err(format!("--{flag} is not supported: {reason}")),
+            }
+        }
+        Ok(notes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_that_asks_for_what_is_not_there_is_refused_unless_it_is_off() {
+        let on = CompatArgs {
+            enable_batching: Some("true".into()),
+            ..Default::default()
+        };
+        assert_eq!(
+            on.check().unwrap_err(),
+            "--enable_batching is not supported: requests are not batched by this server"
+        );
+        let off = CompatArgs {
+            enable_batching: Some("false".into()),
+            ..Default::default()
+        };
+        assert_eq!(off.check(), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_flag_without_effect_is_told() {
+        let args = CompatArgs {
+            enable_profiler: Some("true".into()),
+            ..Default::default()
+        };
+        assert_eq!(
+            args.check().unwrap(),
+            ["--enable_profiler has no effect: there is no profiler service"]
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! The validated configuration of a server.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use salver_core_platform::Options;
+use salver_manager_source_file::VersionPolicy;
+
+use crate::args::ServeArgs;
+use crate::options::by_platform;
+
+/// Everything a server needs to know to start.
+#[derive(Clone, Debug)]
+pub struct ServeConfig {
+    /// Directories of models.
+    pub repositories: Vec<PathBuf>,
+    /// Single models: name and directory.
+    pub models: Vec<(String, PathBuf)>,
+    /// Which versions of a model to serve where the model does not say.
+    pub version_policy: VersionPolicy,
+    /// How often to look for versions; zero looks once.
+    pub poll_interval: Duration,
+    /// How many versions are loaded at once.
+    pub load_threads: usize,
+    /// How many versions are unloaded at once.
+    pub unload_threads: usize,
+    /// Where platform plugins are.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Settings by platform.
+    pub platform_options: BTreeMap<String, Options>,
+    /// How many threads the platforms' own pools may use.
+    pub cpu_threads: usize,
+    /// Where to listen.
+    pub listen: Listen,
+    /// What requests may take.
+    pub limits: Limits,
+    /// What to tell the person who started the server.
+    pub notes: Vec<String>,
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address.
+    pub host: IpAddr,
+    /// The port; 0 for any that is free.
+    pub port: u16,
+    /// The second port.
+    pub rest_port: RestPort,
+}
+
+/// The second port, which answers the same as the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestPort {
+    /// There is none.
+    None,
+    /// This one, if it is free; nobody asked for it by number.
+    IfFree(u16),
+    /// This one.
+    Wanted(u16),
+}
+
+/// What requests may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest request in bytes, before and after decompression.
+    pub max_request_bytes: usize,
+    /// The memory in bytes that the bodies of all requests under way may take together.
+    pub max_inflight_bytes: usize,
+    /// How many connections may be open at once.
+    pub max_connections: usize,
+    /// How many runs of one version that have threads of their own go on at once.
+    pub max_concurrent_runs: usize,
+    /// How many requests for one version may wait for such a run.
+    pub max_queued_requests: usize,
+    /// A run that is expected to take no longer runs on the thread that received the request.
+    pub inline_run_limit: Duration,
+    /// How long a REST request may take.
+    pub rest_timeout: Option<Duration>,
+    /// How long requests under way may take to finish after the signal to stop.
+    pub drain_timeout: Duration,
+}
+
+/// TensorFlow Serving's ports.
+const DEFAULT_PORT: u16 = 8500;
+const DEFAULT_REST_PORT: u16 = 8501;
+
+impl ServeArgs {
+    /// The configuration these flags ask for.
+    ///
+    /// # Errors
+    /// A sentence that names the flag.
+    pub fn validate(&self) -> Result<ServeConfig, String> {
+        let notes = self.compat.check()?;
+        if self.model_repository.is_empty() && self.model_base_path.is_none() {
+            return Err("no models: give --model-repository DIR or --model-base-path PATH".to_owned());
+        }
+        let models = self
+            .model_base_path
+            .iter()
+            .map(|path| (self.model_name.clone(), path.clone()))
+            .collect();
+        if self.model_name.is_empty() || self.model_name.contains('/') {
+            return Err(format!(
+                "--model-name `{}` is empty or has a slash",
+                self.model_name
+            ));
+        }
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let at_least_one = |flag: &str, value: usize| match value {
+            0 => Err(format!("--{flag} is 0, wanted 1 or more")),
+            value => Ok(value),
+        };
+        let rest_timeout = match self.compat.rest_api_timeout_in_ms {
+            Some(milliseconds) => Duration::from_millis(milliseconds),
+            None => self.rest_timeout,
+        };
+        // 0 is TensorFlow Serving's "as many as you like".
+        let or_default =
+            |value: Option<usize>, default: usize| value.filter(|value| *value > 0).unwrap_or(default);
+        Ok(ServeConfig {
+            repositories: self.model_repository.clone(),
+            models,
+            version_policy: self.version_policy.clone(),
+            poll_interval: self.poll_interval,
+            load_threads: or_default(self.load_threads, cpus.max(4)),
+            unload_threads: self.unload_threads.max(1),
+            plugin_dirs: self.plugin_dirs(),
+            platform_options: by_platform(&self.platform_option),
+            cpu_threads: or_default(self.cpu_threads, cpus),
+            listen: Listen {
+                host: self.host,
+                port: self.port,
+                rest_port: self.rest_port()?,
+            },
+            limits: Limits {
+                max_request_bytes: at_least_one("max-request-bytes", self.max_request_bytes)?,
+                max_inflight_bytes: at_least_one("max-inflight-bytes", self.max_inflight_bytes)?,
+                max_connections: at_least_one("max-connections", self.max_connections)?,
+                max_concurrent_runs: or_default(self.max_concurrent_runs, 2 * cpus),
+                max_queued_requests: self.max_queued_requests,
+                inline_run_limit: self.inline_run_limit,
+                rest_timeout: (!rest_timeout.is_zero()).then_some(rest_timeout),
+                drain_timeout: self.drain_timeout,
+            },
+            notes,
+        })
+    }
+
+    fn rest_port(&self) -> Result<RestPort, String> {
+        match self.rest_port {
+            Some(0) => Ok(RestPort::None),
+            Some(port) if port == self.port => Err(format!("--rest-port and --port are both {port}")),
+            Some(port) => Ok(RestPort::Wanted(port)),
+            None if self.port == DEFAULT_PORT => Ok(RestPort::IfFree(DEFAULT_REST_PORT)),
+            None => Ok(RestPort::None),
+        }
+    }
+
+    /// The directories given, or `plugins` beside the directory that holds this program.
+    fn plugin_dirs(&self) -> Vec<PathBuf> {
+        if !self.plugin_dir.is_empty() {
+            return self.plugin_dir.clone();
+        }
+        let beside_bin = || {
+            let program = std::env::current_exe().ok()?.canonicalize().ok()?;
+            Some(program.parent()?.parent()?.join("plugins"))
+        };
+        beside_bin().into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cli, Command};
+    use clap::Parser;
+
+    fn validate(flags: &[&str]) -> Result<ServeConfig, String> {
+        let words = ["salver", "serve"].iter().chain(flags);
+        let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+        match cli.command {
+            Command::Serve(args) => args.validate(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_directory_of_models_is_all_it_takes() {
+        let config = validate(&["--model-repository", "/models"]).unwrap();
+        assert_eq!(config.repositories, [PathBuf::from("/models")]);
+        assert_eq!(
+            (config.listen.port, config.listen.rest_port),
+            (8500, RestPort::IfFree(8501))
+        );
+        assert_eq!(config.limits.max_request_bytes, 64 << 20);
+        assert_eq!(config.poll_interval, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn tensorflow_serving_s_spellings_mean_the_same() {
+        let config = validate(&[
+            "--port=9000",
+            "--rest_api_port=9001",
+            "--model_name=half_plus_two",
+            "--model_base_path=/models/half_plus_two",
+            "--file_system_poll_wait_seconds=2",
+            "--num_load_threads=3",
+            "--rest_api_timeout_in_ms=1500",
+            "--enable_model_warmup=false",
+            "--flush_filesystem_caches",
+        ])
+        .unwrap();
+        assert_eq!(
+            config.models,
+            [("half_plus_two".to_owned(), PathBuf::from("/models/half_plus_two"))]
+        );
+        assert_eq!(
+            (config.listen.port, config.listen.rest_port),
+            (9000, RestPort::Wanted(9001))
+        );
+        assert_eq!(config.poll_interval, Duration::from_secs(2));
+        assert_eq!(config.load_threads, 3);
+        assert_eq!(config.limits.rest_timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(config.notes.len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_flag_s_name() {
+        for (flags, name) in [
+            (&[][..], "--model-repository"),
+            (
+                &["--model-repository=/m", "--port=9", "--rest-port=9"],
+                "--rest-port",
+            ),
+            (
+                &["--model-repository=/m", "--max-request-bytes=0"],
+                "--max-request-bytes",
+            ),
+            (
+                &["--model-repository=/m", "--max-request-bytes=big"],
+                "--max-request-bytes",
+            ),
+            (
+                &["--model-repository=/m", "--version-policy=newest"],
+                "--version-policy",
+            ),
+            (
+                &["--model-repository=/m", "--poll-interval=-1"],
+                "--poll-interval",
+            ),
+            (
+                &["--model-repository=/m", "--model_config_file=/c"],
+                "--model_config_file",
+            ),
+            (
+                &["--model-repository=/m", "--platform-option=x"],
+                "--platform-option",
+            ),
+            (&["--model-repository=/m", "--no-such-flag"], "--no-such-flag"),
+            (&["--model_base_path=/m", "--model_name=a/b"], "--model-name"),
+        ] {
+            let error = validate(flags).unwrap_err();
+            assert!(error.contains(name), "{flags:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! A budget for the memory that the bodies of all requests under way take together.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use http::{Request, StatusCode, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+/// How many bytes of request bodies may be in memory at once. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Shared {
+            limit,
+            taken: AtomicUsize::new(0),
+        }))
+    }
+
+    /// How many bytes are taken now.
+    pub fn taken(&self) -> usize {
+        self.0.taken.load(Ordering::Relaxed)
+    }
+
+    /// Lets a request through: its body is counted as it arrives, until [`Admission`] and body are dropped.
+    ///
+    /// # Errors
+    /// The response for a request that announces more than is left.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the error is the response, made once per refusal"
+    )]
+    pub(crate) fn admit(
+        &self,
+        request: Request<hyper::body::Incoming>,
+    ) -> Result<(Request<Body>, Admission), Response> {
+        let admission = Admission(Arc::new(Reservation {
+            budget: self.clone(),
+            bytes: AtomicUsize::new(0),
+        }));
+        let announced = request
+            .body()
+            .size_hint()
+            .exact()
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(0);
+        if announced > self.0.limit.saturating_sub(self.taken()) {
+            return Err(refusal(&request, &self.exhausted()));
+        }
+        let request = request.map(|body| {
+            Body::new(Counted {
+                body,
+                reservation: Arc::clone(&admission.0),
+            })
+        });
+        Ok((request, admission))
+    }
+
+    fn exhausted(&self) -> String {
+        let (taken, limit) = (self.taken(), self.0.limit);
+        format!("requests under way take {taken} bytes of {limit} (--max-inflight-bytes); try again later")
+    }
+}
+
+/// What one request has taken of the budget; given back when dropped.
+#[derive(Debug)]
+struct Reservation {
+    budget: Budget,
+    bytes: AtomicUsize,
+}
+
+impl Reservation {
+    /// Takes `bytes` more.
+    fn take(&self, bytes: usize) -> Result<(), tonic::Status> {
+        let shared = &self.budget.0;
+        let before = shared.taken.fetch_add(bytes, Ordering::Relaxed);
+        // Noted first, so that the drop gives it back in either case.
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > shared.limit {
+            return Err(tonic::Status::unavailable(self.budget.exhausted()));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget
+            .0
+            .taken
+            .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+    }
+}
+
+/// Keeps a request's bytes counted: a body that was read lives on in tensors until the answer is sent.
+pub(crate) struct Admission(Arc<Reservation>);
+
+impl Admission {
+    /// Keeps counting until the response is sent.
+    pub(crate) fn attach(self, response: Response) -> Response {
+        response.map(|body| {
+            Body::new(Held {
+                body,
+                _reservation: self.0,
+            })
+        })
+    }
+}
+
+pin_project! {
+    /// A request body whose bytes are counted.
+    struct Counted {
+        #[pin]
+        body: hyper::body::Incoming,
+        reservation: Arc<Reservation>,
+    }
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.project();
+        let Some(frame) = ready!(this.body.poll_frame(cx)) else {
+            return Poll::Ready(None);
+        };
+        let frame = frame?;
+        if let Some(data) = frame.data_ref() {
+            this.reservation.take(data.len())?;
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// A response body that keeps its request's bytes counted.
+    struct Held {
+        #[pin]
+        body: Body,
+        _reservation: Arc<Reservation>,
+    }
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The refusal in the words of the protocol the request came in: UNAVAILABLE, or 503.
+fn refusal<B>(request: &Request<B>, message: &str) -> Response {
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map(http::HeaderValue::as_bytes);
+    if content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
+        return tonic::Status::unavailable(message).into_http();
+    }
+    // The message has no character that JSON escapes.
+    let mut response = Response::new(Body::from(format!("{{\"error\":\"{message}\"}}")));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

@@ -47,7 +47,7 @@ mod context;
 mod options;
 mod run;
 
-pub use context::{CancelFlag, RunContext, TraceContext};
+pub use context::{CancelFlag, ForeignWords, RunContext, TraceContext};
 pub use options::{OptionValue, Options};
 pub use run::RunRequest;
 

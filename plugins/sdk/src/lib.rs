@@ -1,1 +1,132 @@
 //! Turns a safe `Platform` into a plugin library: `export_plugin!`.
+//!
+//! The author writes a [`Platform`] in a crate of type `cdylib`, and one line that exports it. There is no `unsafe`
+//! code to write, and this crate is the only one to depend on.
+//!
+//! ```
+//! use salver_plugins_sdk::{
+//!     DType, LoadRequest, Model, Platform, Probe, RunRequest, ShapeSpec, Signature, SignatureSet, Status, Tensor,
+//!     TensorSpec,
+//! };
+//!
+//! struct Doubling;
+//!
+//! impl Platform for Doubling {
+//!     fn name(&self) -> &str {
+//!         "doubling"
+//!     }
+//!
+//!     fn probe(&self, directory: &std::path::Path) -> Probe {
+//!         Probe::by_file(directory, "double.txt")
+//!     }
+//!
+//!     fn load(&self, _request: &LoadRequest<'_>) -> Result<Box<dyn Model>, Status> {
+//!         let tensor = |name| TensorSpec::new(name, DType::F32, ShapeSpec::any());
+//!         let signature = Signature::predict(vec![tensor("x")], vec![tensor("y")]);
+//!         Ok(Box::new(Twice(SignatureSet::new(vec![signature])?)))
+//!     }
+//! }
+//!
+//! struct Twice(SignatureSet);
+//!
+//! impl Model for Twice {
+//!     fn signatures(&self) -> &SignatureSet {
+//!         &self.0
+//!     }
+//!
+//!     fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
+//!         let x = request.input(0)?;
+//!         let doubled = x.as_slice::<f32>()?.iter().map(|x| 2.0 * x).collect();
+//!         Ok(vec![Tensor::from_vec(x.shape().clone(), doubled)?])
+//!     }
+//! }
+//!
+//! salver_plugins_sdk::export_plugin! {
+//!     name: "doubling",
+//!     platforms: { "doubling" => Doubling },
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! A panic in the author's code is caught at the boundary: the request fails with INTERNAL and the panic's text, and
+//! the model is loaded anew. `tracing` events reach the server's log. [`host`] tells what the server offers beside.
+
+#![expect(unsafe_code, reason = "the functions of the plugin's tables are called with pointers")]
+
+#[cfg(panic = "abort")]
+compile_error!("a plugin must not be built with panic = \"abort\": a panic would end the server with it");
+
+mod context;
+mod export;
+mod guard;
+mod host;
+mod inputs;
+mod log;
+mod model;
+mod outputs;
+mod platform;
+mod signatures;
+
+pub use host::{Host, Metric, host};
+
+pub use salver_core_platform::{
+    CancelFlag, LoadRequest, Model, OptionValue, Options, Platform, Probe, RunContext, RunRequest,
+    TraceContext,
+};
+pub use salver_core_servable::{ServableId, StreamName, Version};
+pub use salver_core_signature::{ShapeSpec, Signature, SignatureSet, TensorSpec};
+pub use salver_core_status::{Code, ErrorCode, Quoted, Status};
+pub use salver_core_tensor::{DType, Element, Shape, Strings, StringsView, Tensor, TensorView, bf16, f16};
+pub use tracing;
+
+/// What the macro needs, and nobody else.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::export::{Declaration, plugin_table};
+    pub use salver_plugins_abi as abi;
+    pub use salver_plugins_abi::rust_door::RustPlugin;
+
+    /// The SDK as a note names it.
+    pub const SDK: &str = concat!("rust ", env!("CARGO_PKG_VERSION"));
+}
+
+/// Exports platforms as a plugin. Once in a library, at the root of a crate of type `cdylib`.
+///
+/// `name` is the plugin's; its version is that of the crate. Each platform is given by its name, which it must also
+/// return from [`Platform::name`], and an expression that makes it. The expressions are evaluated when the server
+/// starts the plugin, after [`host`] is there. Names are of lower-case letters, digits, `-`, `_` and `.`.
+#[macro_export]
+macro_rules! export_plugin {
+    (
+        name: $name:literal,
+        platforms: { $first:literal => $first_platform:expr $(, $other:literal => $other_platform:expr)* $(,)? } $(,)?
+    ) => {
+        const _: () = {
+            enum Plugin {}
+
+            impl $crate::__private::Declaration for Plugin {
+                fn platforms() -> ::std::vec::Vec<(&'static str, ::std::boxed::Box<dyn $crate::Platform>)> {
+                    ::std::vec![
+                        ($first, ::std::boxed::Box::new($first_platform) as ::std::boxed::Box<dyn $crate::Platform>)
+                        $(, ($other, ::std::boxed::Box::new($other_platform)))*
+                    ]
+                }
+            }
+
+            impl $crate::__private::RustPlugin for Plugin {
+                const TABLE: &'static $crate::__private::abi::PluginV1 =
+                    &$crate::__private::plugin_table::<Plugin>();
+            }
+
+            $crate::__private::abi::__rust_door!(Plugin);
+
+            $crate::__private::abi::__note!(NOTE, &[
+                "abi=1\ndoor=rust\nname=", $name,
+                "\nversion=", ::std::env!("CARGO_PKG_VERSION"),
+                "\ntarget=", $crate::__private::abi::note::TARGET,
+                "\nsdk=", $crate::__private::SDK,
+                "\nplatforms=", $first $(, ",", $other)*, "\n",
+            ]);
+        };
+    };
+}

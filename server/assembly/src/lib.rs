@@ -1,1 +1,129 @@
 //! Builds sources, manager and platforms from a configuration.
+//!
+//! This is where the crates meet: the file-system source says which versions there should be, a stage turns each into
+//! a [`Loader`](salver_core_loader::Loader) that knows the platforms, the manager loads and unloads, and
+//! [`Inference`] answers from what is loaded.
+//!
+//! ```text
+//! FileSystemSource --> ModelStage --> AspiredManager --> ServingMap --> Inference
+//!                      (platforms)         |
+//!                                          +--> Monitor --> Catalog
+//! ```
+
+mod catalog;
+mod loader;
+mod platforms;
+mod report;
+mod stage;
+
+pub use platforms::Platforms;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use salver_core_loader::Source as _;
+use salver_core_observe::Observer;
+use salver_core_status::Status;
+use salver_manager_aspired::AspiredManager;
+use salver_manager_monitor::Monitor;
+use salver_manager_source_file::{FileSystemSource, ModelDir, SourceConfig};
+use salver_plugins_host::HostServices;
+use salver_server_config::{ModelSettings, ServeConfig};
+use salver_server_inference::{GateOptions, Inference, ServedOptions};
+use salver_server_metrics::Registry;
+
+use crate::catalog::ServerCatalog;
+use crate::loader::{LoaderContext, ModelLoader};
+use crate::report::Report;
+use crate::stage::ModelStage;
+
+/// A server without its network side. Dropping it stops the source and unloads everything.
+pub struct Assembly {
+    // Dropped in this order: nothing is aspired any more, then everything is unloaded.
+    source: Option<FileSystemSource>,
+    manager: AspiredManager<ModelLoader>,
+    catalog: Arc<ServerCatalog>,
+    inference: Arc<Inference>,
+}
+
+impl Assembly {
+    /// Opens the plugins, and starts loading models with them. Returns as soon as loading is under way.
+    ///
+    /// # Errors
+    /// Where nothing can be served whatever happens: threads cannot be started.
+    pub fn start(config: &ServeConfig, registry: Arc<Registry>) -> Result<Self, Status> {
+        let services = HostServices { cpu_threads: config.cpu_threads, ..HostServices::default() };
+        let platforms = Platforms::open(&config.plugin_dirs, services, config.platform_options.clone());
+        Self::with_platforms(config, platforms, registry)
+    }
+
+    /// The same with platforms that are there already, for an embedding program.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn with_platforms(config: &ServeConfig, platforms: Platforms, registry: Arc<Registry>) -> Result<Self, Status> {
+        let observer: Arc<dyn Observer> = registry;
+        let monitor = Arc::new(Monitor::default());
+        let manager = AspiredManager::start(salver_manager_aspired::Options {
+            num_load_threads: config.load_threads,
+            num_unload_threads: config.unload_threads,
+            observer: Arc::new(Report::new(Arc::clone(&monitor), Arc::clone(&observer))),
+            after_unload: Some(Arc::new(salver_server_memory::trim)),
+            ..salver_manager_aspired::Options::default()
+        })?;
+        let context = Arc::new(LoaderContext {
+            platforms,
+            served: served_options(config),
+            observer: Arc::clone(&observer),
+        });
+        let stage = Arc::new(ModelStage::new(context, manager.target()));
+        let mut source = FileSystemSource::new(source_config(config));
+        source.connect(Arc::clone(&stage) as _);
+        let catalog = ServerCatalog::start(monitor, stage.streams_so_far())?;
+        let inference = Inference::new(manager.serving(), Arc::clone(&catalog) as _, observer);
+        Ok(Self { source: Some(source), manager, catalog, inference })
+    }
+
+    /// What answers requests.
+    pub fn inference(&self) -> Arc<Inference> {
+        Arc::clone(&self.inference)
+    }
+
+    /// Says from here on that requests should go elsewhere.
+    pub fn drain(&self) {
+        self.catalog.drain();
+    }
+
+    /// Unloads everything. Returns whether all of it was gone by the end of `timeout`.
+    pub fn shut_down(mut self, timeout: Duration) -> bool {
+        self.drain();
+        self.source = None;
+        self.manager.shut_down(Instant::now() + timeout)
+    }
+}
+
+fn served_options(config: &ServeConfig) -> ServedOptions {
+    let limits = &config.limits;
+    ServedOptions {
+        inline_limit: limits.inline_run_limit,
+        gate: GateOptions { max_running: limits.max_concurrent_runs, max_waiting: limits.max_queued_requests },
+    }
+}
+
+fn source_config(config: &ServeConfig) -> SourceConfig {
+    let of_model = |(name, path): &(String, std::path::PathBuf)| ModelDir {
+        name: name.as_str().into(),
+        base_path: path.clone(),
+        policy: config.version_policy.clone(),
+    };
+    let default_policy = config.version_policy.clone();
+    SourceConfig {
+        models: config.models.iter().map(of_model).collect(),
+        repositories: config.repositories.clone(),
+        poll_interval: config.poll_interval,
+        default_policy: config.version_policy.clone(),
+        policy_for: Arc::new(move |_name, directory| {
+            Ok(ModelSettings::read(directory)?.version_policy.unwrap_or_else(|| default_policy.clone()))
+        }),
+    }
+}

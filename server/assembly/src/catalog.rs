@@ -1,0 +1,90 @@
+//! What the server tells about its models.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use salver_core_servable::StreamName;
+use salver_core_status::Status;
+use salver_manager_monitor::Monitor;
+use salver_server_inference::{Catalog, Readiness, VersionStatus};
+
+/// Answers from the monitor, and knows how far the server as a whole is.
+pub(crate) struct ServerCatalog {
+    monitor: Arc<Monitor>,
+    phase: AtomicU8,
+}
+
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const DRAINING: u8 = 2;
+
+impl ServerCatalog {
+    /// A catalog that becomes ready when every one of `first` has a version available, or has failed.
+    ///
+    /// # Errors
+    /// The thread that waits for this cannot be started.
+    pub(crate) fn start(monitor: Arc<Monitor>, first: Vec<StreamName>) -> Result<Arc<Self>, Status> {
+        let catalog = Arc::new(Self { monitor: Arc::clone(&monitor), phase: AtomicU8::new(STARTING) });
+        let waiting = Arc::downgrade(&catalog);
+        let wait = move || {
+            /// How often the thread looks whether there still is a server to become ready.
+            const LOOK: Duration = Duration::from_secs(1);
+            while waiting.strong_count() > 0 {
+                if monitor.wait_until_settled(&first, Instant::now() + LOOK) {
+                    if let Some(catalog) = waiting.upgrade() {
+                        catalog.become_ready();
+                    }
+                    return;
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("salver-ready".to_owned())
+            .spawn(wait)
+            .map_err(|error| Status::internal(format!("starting a thread: {error}")))?;
+        Ok(catalog)
+    }
+
+    fn become_ready(&self) {
+        let was = self.phase.compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Acquire);
+        if was.is_ok() {
+            tracing::info!("ready");
+        }
+    }
+
+    pub(crate) fn drain(&self) {
+        self.phase.store(DRAINING, Ordering::Release);
+    }
+}
+
+impl Catalog for ServerCatalog {
+    fn models(&self) -> Vec<StreamName> {
+        let mut models = self.monitor.streams();
+        models.sort();
+        models
+    }
+
+    fn versions(&self, model: &str) -> Option<Vec<VersionStatus>> {
+        let versions = self.monitor.versions(model)?;
+        let status = |status: salver_manager_monitor::VersionStatus| VersionStatus {
+            version: status.version,
+            state: status.state,
+            error: status.error,
+        };
+        Some(versions.into_iter().map(status).collect())
+    }
+
+    fn trouble(&self, model: &str) -> Option<Status> {
+        self.monitor.stream(model)?.error
+    }
+
+    fn readiness(&self) -> Readiness {
+        match self.phase.load(Ordering::Acquire) {
+            STARTING => Readiness::Starting,
+            READY => Readiness::Ready,
+            _ => Readiness::Draining,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `salver plugin inspect`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Prints what each library says of itself, without running any of its code. Fails where one cannot be used.
+pub(crate) fn inspect(files: &[PathBuf]) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    let mut code = ExitCode::SUCCESS;
+    for file in files {
+        let shown = file.display();
+        let line = match salver_plugins_host::inspect(file) {
+            Ok(inspection) => format!("{shown}\n{inspection}\n"),
+            Err(error) => {
+                code = ExitCode::FAILURE;
+                format!("{shown}\n  cannot be used: {error}\n")
+            }
+        };
+        if out.write_all(line.as_bytes()).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    code
+}

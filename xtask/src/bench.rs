@@ -1,0 +1,21 @@
+//! `cargo xtask bench`: packs the server and runs `benches`, which prints each figure beside its promise.
+//!
+//! A promise that is missed is a line to read, not a failure: machines differ.
+
+use crate::bundle;
+use crate::test::test_bundle;
+use crate::workspace::{cargo, run as run_command};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Which measurements; all of them where none is named
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let bundle = test_bundle();
+    bundle::make(&bundle, &bundle::Platform::ALL, false)?;
+    let mut benches = cargo(["run", "--quiet", "--release", "--package", "salver-benches", "--"]);
+    run_command(benches.args(&args.names).env("SALVER_BUNDLE", &bundle))
+}

@@ -1,0 +1,235 @@
+//! `cargo xtask bundle`: a folder that runs on another machine.
+//!
+//! ```text
+//! bin/salver          the server; it looks for plugins in ../plugins
+//! plugins/*.so        one per platform; they look for their framework in ../lib
+//! lib/                framework libraries
+//! licences/           ours, the frameworks', and a list of the crates inside
+//! manifest.json       what is in here: versions, sizes and hashes
+//! ```
+//!
+//! It is made beside its place and renamed into it; a running server keeps the files it has open.
+
+mod licences;
+mod manifest;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::cache;
+use crate::fetch::fetch;
+use crate::libraries;
+use crate::workspace::{cargo, line, run as run_command};
+use manifest::Manifest;
+
+/// The package of the server, and of its plugins: `salver-platforms-<name>-plugin`.
+const SERVER: &str = "salver-server-bin";
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where to put the folder; what an earlier run put there is replaced
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// A platform to pack; may be given several times
+    #[arg(long, value_enum, default_value = "onnxruntime")]
+    platform: Vec<Platform>,
+    /// Pack a build that is not optimised
+    #[arg(long)]
+    debug: bool,
+}
+
+/// A platform that can be packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Platform {
+    /// ONNX models
+    Onnxruntime,
+    /// Models that return their inputs, for tests and load
+    Echo,
+}
+
+impl Platform {
+    /// Every one of them.
+    pub(crate) const ALL: [Self; 2] = [Self::Onnxruntime, Self::Echo];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Onnxruntime => "onnxruntime",
+            Self::Echo => "echo",
+        }
+    }
+
+    /// The library it needs at run time, if it needs one.
+    fn library(self) -> Option<&'static str> {
+        match self {
+            Self::Onnxruntime => Some("onnxruntime"),
+            Self::Echo => None,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let out = std::path::absolute(&args.out)?;
+    let manifest = make(&out, &args.platform, args.debug)?;
+    print!("{manifest}");
+    println!("{}", out.display());
+    Ok(())
+}
+
+/// Makes a bundle of the platforms at `out`.
+///
+/// # Errors
+/// Where something cannot be built or fetched, and where `out` holds anything but an earlier bundle.
+pub(crate) fn make(out: &Path, platforms: &[Platform], debug: bool) -> anyhow::Result<Manifest> {
+    refuse_strangers(out)?;
+    let mut platforms = platforms.to_vec();
+    platforms.sort();
+    platforms.dedup();
+    let mut packages = vec![SERVER.to_owned()];
+    packages.extend(platforms.iter().map(|platform| format!("salver-platforms-{}-plugin", platform.name())));
+    let built = build(&packages, debug)?;
+
+    let making = beside(out, "making")?;
+    cache::remove(&making)?;
+    let mut manifest = Manifest::new(debug)?;
+    for file in &built {
+        let folder = if file.extension().is_some() { "plugins" } else { "bin" };
+        let copy = copy(file, &making.join(folder))?;
+        if !debug {
+            strip(&copy)?;
+        }
+    }
+    for name in platforms.iter().filter_map(|platform| platform.library()) {
+        let library = libraries::named(name)?;
+        let fetched = fetch(&library)?;
+        for file in &library.files {
+            let to = match file.to.strip_prefix("licences") {
+                Ok(licence) => making.join("licences").join(name).join(licence),
+                Err(_) => making.join("lib").join(&file.to),
+            };
+            copy(&fetched.join(&file.to), to.parent().unwrap_or(&making))?;
+        }
+        manifest.add_library(&library)?;
+    }
+    licences::write(&making.join("licences"), &packages, manifest.target())?;
+    manifest.add_files(&making)?;
+    manifest.write(&making)?;
+
+    let old = beside(out, "old")?;
+    cache::remove(&old)?;
+    if out.exists() {
+        fs::rename(out, &old).with_context(|| format!("moving {} away", out.display()))?;
+    }
+    fs::rename(&making, out).with_context(|| format!("renaming to {}", out.display()))?;
+    cache::remove(&old)?;
+    Ok(manifest)
+}
+
+/// Fails unless `out` is free, empty or a bundle: it is about to be replaced.
+fn refuse_strangers(out: &Path) -> anyhow::Result<()> {
+    let Ok(mut entries) = fs::read_dir(out) else {
+        return Ok(());
+    };
+    if entries.next().is_some() && !out.join(manifest::FILE).is_file() {
+        bail!("{} holds something that is not a bundle: name another folder, or empty it", out.display());
+    }
+    Ok(())
+}
+
+/// A hidden sibling of `out`, on the same file system.
+fn beside(out: &Path, purpose: &str) -> anyhow::Result<PathBuf> {
+    let name = out.file_name().with_context(|| format!("`{}` names no folder", out.display()))?;
+    Ok(out.with_file_name(format!(".{}.{purpose}", name.to_string_lossy())))
+}
+
+/// Builds packages in one go; the programs and dynamic libraries that came out.
+fn build(packages: &[String], debug: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let mut build = cargo(["build", "--message-format=json-render-diagnostics"]);
+    if !debug {
+        build.arg("--release");
+    }
+    for package in packages {
+        build.args(["--package", package]);
+    }
+    let output =
+        build.stderr(Stdio::inherit()).output().with_context(|| format!("starting {}", line(&build)))?;
+    if !output.status.success() {
+        bail!("{} ended with {}", line(&build), output.status);
+    }
+    let messages = String::from_utf8(output.stdout).context("reading what cargo built")?;
+    let built: Vec<_> = messages.lines().filter_map(artifact).collect();
+    if built.len() != packages.len() {
+        bail!("{} made {built:?}, one file per package was wanted", line(&build));
+    }
+    Ok(built)
+}
+
+/// The program or dynamic library that a line of cargo's messages reports.
+fn artifact(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_ours = message.get("manifest_path")?.as_str()?.starts_with(crate::workspace::root().to_str()?);
+    if message.get("reason")? != "compiler-artifact" || !is_ours {
+        return None;
+    }
+    if let Some(program) = message.get("executable")?.as_str() {
+        return Some(program.into());
+    }
+    let files = message.get("filenames")?.as_array()?;
+    files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".so")).map(PathBuf::from)
+}
+
+fn copy(file: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let name = file.file_name().with_context(|| format!("`{}` names no file", file.display()))?;
+    let copy = folder.join(name);
+    fs::copy(file, &copy).with_context(|| format!("copying {}", file.display()))?;
+    Ok(copy)
+}
+
+/// Takes the line tables out, which are most of the size. Names stay, for backtraces, and so do notes: a plugin is
+/// known by its note.
+fn strip(file: &Path) -> anyhow::Result<()> {
+    let mut strip = Command::new("strip");
+    match run_command(strip.arg("--strip-debug").arg(file)) {
+        // It comes with the C compiler. Without it the file is larger, and no worse.
+        Err(error) if error.root_cause().is::<std::io::Error>() => {
+            eprintln!("{error:#}: {} keeps its line tables", file.display());
+            Ok(())
+        }
+        stripped => stripped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_a_bundle_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(refuse_strangers(&dir.path().join("new")).is_ok());
+        assert!(refuse_strangers(dir.path()).is_ok());
+        fs::write(dir.path().join("thesis.tex"), "").unwrap();
+        assert!(refuse_strangers(dir.path()).unwrap_err().to_string().contains("is not a bundle"));
+        fs::write(dir.path().join(manifest::FILE), "{}").unwrap();
+        assert!(refuse_strangers(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn programs_and_dynamic_libraries_are_found_among_what_cargo_says() {
+        let root = crate::workspace::root().display();
+        let message = |executable: &str, filename: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"{root}/x/Cargo.toml","executable":{executable},"filenames":["{filename}"]}}"#
+            )
+        };
+        assert_eq!(artifact(&message(r#""/t/salver""#, "/t/salver")), Some("/t/salver".into()));
+        assert_eq!(artifact(&message("null", "/t/libx.so")), Some("/t/libx.so".into()));
+        assert_eq!(artifact(&message("null", "/t/libx.rlib")), None);
+        assert_eq!(artifact("not json"), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! `cargo xtask fetch`: framework libraries, out of PyPI wheels, into the cache.
+//!
+//! The user's own `python3 -m pip` does the fetching, so that mirrors, proxies and certificates are as configured for
+//! it, and it draws the progress bar. What it brings is checked against the pinned hash here as well. A failed attempt
+//! is repeated after a pause; a wheel that arrived whole is not fetched again, even if the program was stopped before
+//! it was unpacked; and what is in the cache is used without the network.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use zip::ZipArchive;
+
+use crate::cache::Cache;
+use crate::hash;
+use crate::libraries::{self, Library};
+use crate::workspace::run as run_command;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Which libraries; all of them where none is named
+    #[arg(value_name = "LIBRARY")]
+    names: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let wanted = if args.names.is_empty() {
+        libraries::all()?
+    } else {
+        args.names.iter().map(|name| libraries::named(name)).collect::<Result<_, _>>()?
+    };
+    for library in wanted {
+        println!("{} {}: {}", library.name, library.version, fetch(&library)?.display());
+    }
+    Ok(())
+}
+
+/// The folder in the cache that holds a library, fetched if it is not there yet.
+///
+/// # Errors
+/// Where it cannot be fetched, or is not what was pinned.
+pub(crate) fn fetch(library: &Library) -> anyhow::Result<PathBuf> {
+    let pin = library.pin()?;
+    Cache::from_env()?
+        .folder(&library.folder(), &pin.sha256, |folder, partial| {
+            let wheel = match find_wheel(partial, &pin.sha256) {
+                Some(wheel) => wheel,
+                None => download(library, partial)?,
+            };
+            unpack(library, &wheel, folder)
+        })
+        .with_context(|| format!("fetching {} {}", library.name, library.version))
+}
+
+/// How long to wait after the first and the second failure.
+const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(8)];
+
+/// Has pip fetch the wheel into `dir`.
+fn download(library: &Library, dir: &Path) -> anyhow::Result<PathBuf> {
+    let pin = library.pin()?;
+    let requirement = dir.join("requirement.txt");
+    let pinned = format!("{}=={} --hash=sha256:{}\n", library.wheel.package, library.version, pin.sha256);
+    fs::write(&requirement, pinned)?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
+        .args(["--only-binary=:all:", "--implementation=cp", "--python-version", &library.wheel.python])
+        .args([format!("--abi=cp{}", library.wheel.python), format!("--platform={}", pin.tag)])
+        .arg("--dest")
+        .arg(dir)
+        .arg("--requirement")
+        .arg(&requirement);
+    let mut pauses = PAUSES.into_iter();
+    while let Err(error) = run_command(&mut pip) {
+        let Some(pause) = pauses.next() else {
+            return Err(error);
+        };
+        eprintln!("{error:#}; trying again in {} seconds", pause.as_secs());
+        thread::sleep(pause);
+    }
+    find_wheel(dir, &pin.sha256)
+        .with_context(|| format!("no wheel in {} has the pinned hash {}", dir.display(), pin.sha256))
+}
+
+/// The wheel in `dir` that has the hash, if one has.
+fn find_wheel(dir: &Path, sha256: &str) -> Option<PathBuf> {
+    let wheels = fs::read_dir(dir).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut wheels = wheels.filter(|path| path.extension().is_some_and(|extension| extension == "whl"));
+    wheels.find(|path| hash::of_file(path).is_ok_and(|found| found == sha256))
+}
+
+/// Takes the files that the table names out of a wheel.
+fn unpack(library: &Library, wheel: &Path, folder: &Path) -> anyhow::Result<()> {
+    let mut archive = ZipArchive::new(File::open(wheel)?).context("opening the wheel")?;
+    for file in &library.files {
+        let Ok(mut member) = archive.by_name(&file.from) else {
+            bail!("the wheel has no file `{}`", file.from);
+        };
+        let path = folder.join(&file.to);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut unpacked = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+        std::io::copy(&mut member, &mut unpacked).with_context(|| format!("unpacking {}", file.from))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn wheel(dir: &Path, members: &[(&str, &str)]) -> PathBuf {
+        let path = dir.join("library-1.0-cp311-cp311-any.whl");
+        let mut writer = ZipWriter::new(File::create(&path).unwrap());
+        for (name, content) in members {
+            writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+            writer.write_all(content.as_bytes()).unwrap();
+        }
+        writer.finish().unwrap();
+        path
+    }
+
+    #[test]
+    fn a_wheel_with_another_hash_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = wheel(dir.path(), &[("a", "b")]);
+        let sha256 = hash::of_file(&path).unwrap();
+        assert_eq!(find_wheel(dir.path(), &sha256), Some(path.clone()));
+
+        File::options().append(true).open(&path).unwrap().write_all(b"x").unwrap();
+        assert_eq!(find_wheel(dir.path(), &sha256), None);
+    }
+
+    #[test]
+    fn only_the_named_files_are_unpacked_each_where_it_should_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let library = libraries::named("onnxruntime").unwrap();
+        let members: Vec<_> =
+            library.files.iter().map(|file| (file.from.as_str(), file.from.as_str())).collect();
+        let path = wheel(dir.path(), &[&members[..], &[("onnxruntime/__init__.py", "")]].concat());
+        let folder = dir.path().join("folder");
+        unpack(&library, &path, &folder).unwrap();
+        for file in &library.files {
+            assert_eq!(fs::read_to_string(folder.join(&file.to)).unwrap(), file.from);
+        }
+        assert!(!folder.join("__init__.py").exists());
+    }
+
+    #[test]
+    fn a_wheel_that_lacks_a_named_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = wheel(dir.path(), &[("a", "b")]);
+        let error = unpack(&libraries::named("onnxruntime").unwrap(), &path, dir.path()).unwrap_err();
+        assert!(error.to_string().starts_with("the wheel has no file `onnxruntime/capi/"), "{error}");
+    }
+}

@@ -1,0 +1,94 @@
+//! The tables of the design: who may depend on whom, and what may be used where.
+//!
+//! A pattern is a path of folders, in which `*` stands for any one; it fits everything below.
+
+/// Which folders the crates in a folder may depend on. The first pattern that fits a crate decides.
+pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
+    ("core", &["core"]),
+    ("manager", &["core", "manager"]),
+    ("plugins/abi", &["core"]),
+    ("plugins/sdk", &["core", "plugins/abi"]),
+    ("plugins/host", &["core", "plugins/abi"]),
+    ("plugins/examples", &["plugins/sdk"]),
+    ("plugins/misbehaving", &["plugins/sdk"]),
+    ("platforms/*/plugin", &["plugins/sdk", "platforms"]),
+    ("platforms", &["core"]),
+    ("proto", &[]),
+    ("server/config", &["core", "manager"]),
+    ("server/wire", &["core", "proto"]),
+    ("server/json", &["core"]),
+    ("server/memory", &[]),
+    ("server/metrics", &["core"]),
+    ("server/inference", &["core"]),
+    (
+        "server/assembly",
+        &[
+            "core",
+            "manager",
+            "plugins/host",
+            "server/config",
+            "server/inference",
+            "server/memory",
+            "server/metrics",
+        ],
+    ),
+    ("server/grpc", &["core", "proto", "server/inference", "server/wire"]),
+    ("server/rest", &["core", "proto", "server/inference", "server/json", "server/wire"]),
+    ("server/listen", &["core", "server/metrics"]),
+    ("server/bin", &["core", "plugins/host", "server"]),
+    ("tests", &["core", "proto", "platforms/echo"]),
+    ("benches", &["core", "manager", "plugins", "platforms", "proto", "server"]),
+    ("xtask", &[]),
+];
+
+/// What tests may depend on beside what their crate may.
+pub(super) const TESTS_MAY_DEPEND: &[&str] = &["core", "proto", "platforms/echo"];
+
+/// Crates of others that are kept in some folders, they and those named after them (`tonic` fences `tonic-health`).
+pub(super) const FENCED: &[(&str, &[&str])] = &[
+    // Each at home in one crate: what is there can be replaced.
+    ("abi_stable", &["plugins/abi"]),
+    ("libloading", &["plugins/host"]),
+    ("ort", &["platforms/onnxruntime"]),
+    ("tch", &["platforms/libtorch"]),
+    // A runtime and a network belong to the server: a library user brings their own, or none.
+    ("axum", &["server", "tests", "benches"]),
+    ("hyper", &["server", "tests", "benches"]),
+    ("prost", &["server", "proto", "xtask/codegen", "tests", "benches"]),
+    ("tokio", &["server", "tests", "benches"]),
+    ("tonic", &["server", "proto", "xtask/codegen", "tests", "benches"]),
+    ("tower", &["server", "tests", "benches"]),
+    // Errors have types wherever somebody might tell them apart.
+    ("anyhow", &["server/bin", "xtask", "tests", "benches"]),
+];
+
+/// The only crates of others that `core` knows.
+pub(super) const CORE_KNOWS: &[&str] =
+    &["bytemuck", "bytes", "crossbeam-utils", "half", "loom", "proptest", "smallvec", "thiserror", "tracing"];
+
+/// Where `unsafe` may be: at the edges to code that is not Rust.
+pub(super) const MAY_BE_UNSAFE: &[&str] =
+    &["platforms/onnxruntime", "plugins/abi", "plugins/host", "plugins/sdk", "server/memory"];
+
+/// Files past this many lines are worth a look for a second idea in them.
+pub(super) const LONG: usize = 500;
+
+/// Whether a pattern fits a path.
+pub(super) fn fits(pattern: &str, path: &str) -> bool {
+    let mut folders = path.split('/');
+    pattern.split('/').all(|wanted| folders.next().is_some_and(|found| wanted == "*" || wanted == found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_fits_what_is_below_it_folder_by_folder() {
+        assert!(fits("core", "core/status"));
+        assert!(fits("core", "core"));
+        assert!(fits("platforms/*/plugin", "platforms/echo/plugin"));
+        assert!(!fits("platforms/*/plugin", "platforms/echo"));
+        assert!(!fits("server/js", "server/json"));
+    }
+}

@@ -50,9 +50,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         (None, false) => PORT,
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let python = python::interpreter()?;
     let bundle = target().join("demo");
     bundle::make(&bundle, &[Platform::Onnxruntime], false)?;
-    let python = python::interpreter()?;
     let mut server = server(&bundle, address);
     if args.once {
         server.arg("--log-level=warn");

@@ -57,17 +57,12 @@ impl Config {
     /// Reads the text of the file; a file without signatures has the empty default one.
     pub(crate) fn parse(text: &str) -> Result<Self, Status> {
         let mut config: Config = toml::from_str(text).map_err(|error| {
-            let before = error
-                .span()
-                .and_then(|span| text.get(..span.start))
-                .unwrap_or_default();
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = 1 + before.matches('\n').count();
             Status::invalid_argument(format!("line {line}: {}", error.message()))
         })?;
         if config.signatures.is_empty() {
-            config
-                .signatures
-                .insert(Signature::DEFAULT_NAME.to_owned(), SignatureConfig::default());
+            config.signatures.insert(Signature::DEFAULT_NAME.to_owned(), SignatureConfig::default());
         }
         Ok(config)
     }
@@ -79,10 +74,7 @@ impl LoadConfig {
     }
 
     pub(crate) fn failure(&self) -> Result<Option<Status>, Status> {
-        self.fail
-            .as_deref()
-            .map(|text| parse_failure("load.fail", text))
-            .transpose()
+        self.fail.as_deref().map(|text| parse_failure("load.fail", text)).transpose()
     }
 }
 
@@ -92,19 +84,12 @@ impl SignatureConfig {
     }
 
     pub(crate) fn failure(&self) -> Result<Option<Status>, Status> {
-        self.fail
-            .as_deref()
-            .map(|text| parse_failure("fail", text))
-            .transpose()
+        self.fail.as_deref().map(|text| parse_failure("fail", text)).transpose()
     }
 
     /// The signature, and for each of its outputs the input it returns; `None` for the tag.
     pub(crate) fn declare(&self, name: &str) -> Result<(Signature, Vec<Option<usize>>), Status> {
-        let inputs = self
-            .inputs
-            .iter()
-            .map(InputConfig::declare)
-            .collect::<Result<Vec<_>, _>>()?;
+        let inputs = self.inputs.iter().map(InputConfig::declare).collect::<Result<Vec<_>, _>>()?;
         let mut outputs = Vec::new();
         let mut sources = Vec::new();
         let mut declare = |output: &str, input: usize, spec: &TensorSpec| {
@@ -112,10 +97,7 @@ impl SignatureConfig {
             sources.push(Some(input));
         };
         match &self.outputs {
-            None => inputs
-                .iter()
-                .enumerate()
-                .for_each(|(input, spec)| declare(&spec.name, input, spec)),
+            None => inputs.iter().enumerate().for_each(|(input, spec)| declare(&spec.name, input, spec)),
             Some(renamed) => {
                 for (output, input) in renamed {
                     let found = inputs.iter().enumerate().find(|(_, spec)| spec.name == *input);
@@ -134,15 +116,7 @@ impl SignatureConfig {
             sources.push(None);
         }
         let method = self.method.as_deref().unwrap_or(Signature::PREDICT).to_owned();
-        Ok((
-            Signature {
-                name: name.to_owned(),
-                method,
-                inputs,
-                outputs,
-            },
-            sources,
-        ))
+        Ok((Signature { name: name.to_owned(), method, inputs, outputs }, sources))
     }
 }
 
@@ -161,11 +135,8 @@ impl InputConfig {
             None => Ok(spec),
             Some(_) if !self.optional => Err(wrong("has a default, and is not optional".to_owned())),
             Some(value) => {
-                let dims: Vec<i64> = dims
-                    .unwrap_or_default()
-                    .iter()
-                    .map(|dim| if *dim < 0 { 1 } else { *dim })
-                    .collect();
+                let dims: Vec<i64> =
+                    dims.unwrap_or_default().iter().map(|dim| if *dim < 0 { 1 } else { *dim }).collect();
                 let tensor = Shape::new(&dims)
                     .map_err(Status::from)
                     .and_then(|shape| fill(dtype, shape, value))
@@ -187,17 +158,11 @@ fn fill(dtype: DType, shape: Shape, value: &toml::Value) -> Result<Tensor, Statu
         )));
     }
     let wrong = || Status::invalid_argument(format!("{value} is not a {dtype}"));
-    let float = || {
-        value
-            .as_float()
-            .or_else(|| value.as_integer().map(|integer| integer as f64))
-            .ok_or_else(wrong)
-    };
+    let float =
+        || value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64)).ok_or_else(wrong);
     macro_rules! integers {
         ($type:ty) => {{
-            let integer = value
-                .as_integer()
-                .and_then(|integer| <$type>::try_from(integer).ok());
+            let integer = value.as_integer().and_then(|integer| <$type>::try_from(integer).ok());
             Tensor::from_vec(shape, vec![integer.ok_or_else(wrong)?; count])
         }};
     }
@@ -228,15 +193,9 @@ fn parse_failure(key: &str, text: &str) -> Result<Status, Status> {
     let (name, message) = text.split_once(' ').unwrap_or((text, "as configured"));
     let code = Code::ALL.into_iter().find(|code| code.name() == name);
     let wrong = || {
-        format!(
-            "{key}: {} is no code; wanted `CODE message`, as in `UNAVAILABLE out of tea`",
-            Quoted(name)
-        )
+        format!("{key}: {} is no code; wanted `CODE message`, as in `UNAVAILABLE out of tea`", Quoted(name))
     };
-    Ok(Status::new(
-        code.ok_or_else(|| Status::invalid_argument(wrong()))?,
-        message,
-    ))
+    Ok(Status::new(code.ok_or_else(|| Status::invalid_argument(wrong()))?, message))
 }
 
 #[cfg(test)]
@@ -260,10 +219,7 @@ mod tests {
     fn a_mistake_is_told_with_its_key_and_what_was_wanted() {
         refused("lod = 1", "line 1: unknown field `lod`");
         refused("\n[signatures.a]\ninptus = []", "line 3: unknown field `inptus`");
-        refused(
-            "[signatures.a]\ninputs = [{ name = 'x' }]",
-            "line 2: missing field `dtype`",
-        );
+        refused("[signatures.a]\ninputs = [{ name = 'x' }]", "line 2: missing field `dtype`");
         refused(
             "[signatures.a]\ninputs = [{ name = 'x', dtype = 'F32' }]",
             "inputs: input `x`: dtype `F32` is none of BOOL,",
@@ -272,10 +228,7 @@ mod tests {
             "[signatures.a]\noutputs = { y = 'x' }",
             "outputs: output `y` is to return `x`, which is no input",
         );
-        refused(
-            "[signatures.a]\nfail = 'OOPS'",
-            "fail: `OOPS` is no code; wanted `CODE message`",
-        );
+        refused("[signatures.a]\nfail = 'OOPS'", "fail: `OOPS` is no code; wanted `CODE message`");
         refused("load = { fail = 'oops at all' }", "load.fail: `oops` is no code");
     }
 
@@ -286,22 +239,10 @@ mod tests {
                 "[signatures.a]\ninputs = [{{ name = 'x', dtype = '{dtype}', shape = {shape}, optional = true, default = {value} }}]"
             )
         };
-        refused(
-            &with("UINT8", "[]", "256"),
-            "inputs: input `x`: default: 256 is not a UINT8",
-        );
-        refused(
-            &with("FP32", "[]", "'a'"),
-            "inputs: input `x`: default: \"a\" is not a FP32",
-        );
-        refused(
-            &with("INT64", "[2000000]", "1"),
-            "inputs: input `x`: default: 2000000 elements",
-        );
-        refused(
-            &with("COMPLEX64", "[]", "1"),
-            "inputs: input `x`: default: no defaults of COMPLEX64",
-        );
+        refused(&with("UINT8", "[]", "256"), "inputs: input `x`: default: 256 is not a UINT8");
+        refused(&with("FP32", "[]", "'a'"), "inputs: input `x`: default: \"a\" is not a FP32");
+        refused(&with("INT64", "[2000000]", "1"), "inputs: input `x`: default: 2000000 elements");
+        refused(&with("COMPLEX64", "[]", "1"), "inputs: input `x`: default: no defaults of COMPLEX64");
     }
 
     #[test]

@@ -62,11 +62,7 @@ impl Platform for Echo {
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&error).context(&at_fault))?;
         let config = Config::parse(&text).map_err(|status| status.context(&at_fault))?;
         wait::for_load(config.load.delay(), request.cancel)?;
-        if let Some(failure) = config
-            .load
-            .failure()
-            .map_err(|status| status.context(&at_fault))?
-        {
+        if let Some(failure) = config.load.failure().map_err(|status| status.context(&at_fault))? {
             return Err(failure);
         }
         let model = EchoModel::new(&config, request.id.version.number())

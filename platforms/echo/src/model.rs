@@ -33,34 +33,20 @@ impl EchoModel {
         for (name, signature) in &config.signatures {
             let declare = || -> Result<(Signature, Run), Status> {
                 let (declared, sources) = signature.declare(name)?;
-                Ok((
-                    declared,
-                    Run {
-                        sources,
-                        delay: signature.delay(),
-                        failure: signature.failure()?,
-                    },
-                ))
+                Ok((declared, Run { sources, delay: signature.delay(), failure: signature.failure()? }))
             };
             let (declared, run) =
                 declare().map_err(|status| status.context(format_args!("signature {}", Quoted(name))))?;
             signatures.push(declared);
             runs.push(run);
         }
-        Ok(Self {
-            signatures: SignatureSet::new(signatures)?,
-            runs,
-            version,
-        })
+        Ok(Self { signatures: SignatureSet::new(signatures)?, runs, version })
     }
 
     /// The version, once per row of the first input; once where that has no rows to count.
     fn tag(&self, request: &RunRequest<'_>) -> Result<Tensor, Status> {
         let first = request.inputs.first().copied().flatten();
-        let rows = first
-            .and_then(|input| input.shape().dims().first())
-            .copied()
-            .unwrap_or(1);
+        let rows = first.and_then(|input| input.shape().dims().first()).copied().unwrap_or(1);
         let shape = Shape::new(&[rows])?;
         let tags = vec![self.version; shape.element_count()];
         Ok(Tensor::from_vec(shape, tags)?)
@@ -73,11 +59,8 @@ impl Model for EchoModel {
     }
 
     fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
-        let signature = self
-            .signatures
-            .as_slice()
-            .get(request.signature)
-            .zip(self.runs.get(request.signature));
+        let signature =
+            self.signatures.as_slice().get(request.signature).zip(self.runs.get(request.signature));
         let (signature, run) = signature
             .ok_or_else(|| Status::internal(format!("there is no signature {}", request.signature)))?;
         wait::for_run(run.delay, request.context)?;
@@ -89,10 +72,8 @@ impl Model for EchoModel {
                 Some(view) => copy(view),
                 None => {
                     let name = signature.inputs.get(*input).map_or("", |input| &input.name);
-                    let what = format!(
-                        "input {} was left out, and there is nothing to return for it",
-                        Quoted(name)
-                    );
+                    let what =
+                        format!("input {} was left out, and there is nothing to return for it", Quoted(name));
                     Err(Status::invalid_argument(what))
                 }
             },

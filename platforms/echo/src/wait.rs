@@ -13,13 +13,7 @@ const LOOK: Duration = Duration::from_millis(1);
 /// # Errors
 /// CANCELLED.
 pub(crate) fn for_load(delay: Duration, cancel: &CancelFlag) -> Result<(), Status> {
-    for_run(
-        delay,
-        &RunContext {
-            cancel: cancel.clone(),
-            ..RunContext::default()
-        },
-    )
+    for_run(delay, &RunContext { cancel: cancel.clone(), ..RunContext::default() })
 }
 
 /// Waits for `delay`, or until the request is no longer wanted.
@@ -32,10 +26,7 @@ pub(crate) fn for_run(delay: Duration, context: &RunContext) -> Result<(), Statu
     // A delay past the end of time is one that only a cancellation ends.
     let end = now.checked_add(delay);
     while end.is_none_or(|end| now < end) {
-        let left = [end, context.deadline]
-            .into_iter()
-            .flatten()
-            .map(|at| at.saturating_duration_since(now));
+        let left = [end, context.deadline].into_iter().flatten().map(|at| at.saturating_duration_since(now));
         std::thread::park_timeout(left.min().unwrap_or(LOOK).min(LOOK));
         now = Instant::now();
         context.check(now)?;
@@ -60,14 +51,8 @@ mod tests {
     #[test]
     fn a_deadline_ends_a_delay() {
         let deadline = Instant::now() + Duration::from_millis(2);
-        let context = RunContext {
-            deadline: Some(deadline),
-            ..RunContext::default()
-        };
-        assert_eq!(
-            for_run(LONG, &context).unwrap_err().code(),
-            Code::DeadlineExceeded
-        );
+        let context = RunContext { deadline: Some(deadline), ..RunContext::default() };
+        assert_eq!(for_run(LONG, &context).unwrap_err().code(), Code::DeadlineExceeded);
         assert!(Instant::now() >= deadline);
     }
 

@@ -34,31 +34,14 @@ fn run(
     inputs: Vec<(&str, Tensor)>,
 ) -> Result<Vec<(String, Tensor)>, Status> {
     let (position, signature) = model.signatures().get(signature).unwrap();
-    let bound = signature.bind(
-        inputs
-            .into_iter()
-            .map(|(name, tensor)| (name.to_owned(), tensor))
-            .collect(),
-    )?;
-    let views: Vec<_> = bound
-        .iter()
-        .map(|input| input.as_ref().map(Tensor::view))
-        .collect();
+    let bound =
+        signature.bind(inputs.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect())?;
+    let views: Vec<_> = bound.iter().map(|input| input.as_ref().map(Tensor::view)).collect();
     let outputs: Vec<usize> = (0..signature.outputs.len()).collect();
     let context = RunContext::default();
-    let request = RunRequest {
-        signature: position,
-        inputs: &views,
-        outputs: &outputs,
-        context: &context,
-    };
+    let request = RunRequest { signature: position, inputs: &views, outputs: &outputs, context: &context };
     let tensors = model.run(&request)?;
-    Ok(signature
-        .outputs
-        .iter()
-        .map(|output| output.name.clone())
-        .zip(tensors)
-        .collect())
+    Ok(signature.outputs.iter().map(|output| output.name.clone()).zip(tensors).collect())
 }
 
 fn floats(dims: &[i64], values: Vec<f32>) -> Tensor {
@@ -106,14 +89,7 @@ fn outputs_are_renamed_and_a_tag_tells_the_version_of_each_row() {
     let outputs = run(&*model, "", vec![("x", x.clone())]).unwrap();
     let versions = Tensor::from_vec(Shape::new(&[3]).unwrap(), vec![7i64; 3]).unwrap();
     let named = |name: &str, tensor| (name.to_owned(), tensor);
-    assert_eq!(
-        outputs,
-        [
-            named("a", floats(&[], vec![2.0])),
-            named("b", x),
-            named("version", versions)
-        ]
-    );
+    assert_eq!(outputs, [named("a", floats(&[], vec![2.0])), named("b", x), named("version", versions)]);
 }
 
 #[test]
@@ -132,37 +108,21 @@ fn signatures_are_called_by_name_and_fail_on_their_own() {
     )
     .unwrap();
     assert_eq!(run(&*model, "", Vec::new()).unwrap(), []);
-    assert_eq!(
-        run(&*model, "failing", Vec::new()).unwrap_err(),
-        Status::unavailable("out of tea")
-    );
+    assert_eq!(run(&*model, "failing", Vec::new()).unwrap_err(), Status::unavailable("out of tea"));
     let left_out = run(&*model, "lonely", Vec::new()).unwrap_err();
-    assert_eq!(
-        left_out.to_string(),
-        "input `x` was left out, and there is nothing to return for it"
-    );
+    assert_eq!(left_out.to_string(), "input `x` was left out, and there is nothing to return for it");
 }
 
 #[test]
 fn a_load_fails_as_told_and_a_mistake_names_the_file() {
-    assert_eq!(
-        load("load = { fail = 'DATA_LOSS bad disk' }").err(),
-        Some(Status::data_loss("bad disk"))
-    );
+    assert_eq!(load("load = { fail = 'DATA_LOSS bad disk' }").err(), Some(Status::data_loss("bad disk")));
     let mistake = load("lod = 1").err().unwrap();
     assert_eq!(mistake.code(), Code::InvalidArgument);
-    assert!(
-        mistake
-            .message()
-            .contains("echo.toml`: line 1: unknown field `lod`"),
-        "{mistake}"
-    );
+    assert!(mistake.message().contains("echo.toml`: line 1: unknown field `lod`"), "{mistake}");
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(load_from(directory.path()).err().unwrap().code(), Code::NotFound);
     assert_eq!(
         Echo::new().probe(directory.path()),
-        Probe::NoMatch {
-            reason: "no file `echo.toml`".to_owned()
-        }
+        Probe::NoMatch { reason: "no file `echo.toml`".to_owned() }
     );
 }

@@ -39,7 +39,9 @@ impl ManualClock {
     /// Moves the clock forward; a step past what 64 bits of nanoseconds hold stops at the end.
     pub fn advance(&self, by: Duration) {
         let step = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        let _ = self.elapsed_ns.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(step)));
+        let _ = self
+            .elapsed_ns
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(step)));
     }
 }
 

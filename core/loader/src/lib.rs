@@ -187,7 +187,8 @@ mod tests {
     fn trouble_with_a_whole_stream_passes_through() {
         let record = Arc::new(Record::default());
         let adapted = Adapted::new(Halve, Arc::clone(&record) as SharedTarget<u32>);
-        let trouble = AspiredVersions { stream: "m".into(), versions: Err(Status::not_found("no directory")) };
+        let trouble =
+            AspiredVersions { stream: "m".into(), versions: Err(Status::not_found("no directory")) };
         adapted.set_aspired(trouble.clone());
         assert_eq!(record.0.lock().unwrap()[..], [trouble]);
     }

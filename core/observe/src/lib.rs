@@ -152,11 +152,7 @@ mod tests {
         assert_eq!(names.len(), Metric::ALL.len());
         for metric in Metric::ALL {
             assert!(metric.name().starts_with("salver_"), "{metric:?}");
-            assert_eq!(
-                metric.name().ends_with("_seconds"),
-                metric.kind() == Kind::Seconds,
-                "{metric:?}"
-            );
+            assert_eq!(metric.name().ends_with("_seconds"), metric.kind() == Kind::Seconds, "{metric:?}");
         }
     }
 }

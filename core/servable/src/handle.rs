@@ -49,7 +49,12 @@ impl<T: ?Sized> Tenancy<T> {
     ///
     /// Whoever calls this keeps a clone of `value` until `on_vacant` was called, and thereby is the one who frees it.
     /// `on_vacant` runs on any thread, a request's too: it must only send word.
-    pub fn new(id: ServableId, value: Arc<T>, shards: usize, on_vacant: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn new(
+        id: ServableId,
+        value: Arc<T>,
+        shards: usize,
+        on_vacant: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         let shards = shards.max(1);
         let common =
             Arc::new(Common { id, shards_left: AtomicUsize::new(shards), on_vacant: Box::new(on_vacant) });

@@ -73,11 +73,7 @@ impl TensorSpec {
     /// [`Error::DType`] or [`Error::Shape`].
     pub fn check(&self, tensor: &Tensor) -> Result<(), Error> {
         if tensor.dtype() != self.dtype {
-            return Err(Error::DType {
-                input: self.name.clone(),
-                wanted: self.dtype,
-                found: tensor.dtype(),
-            });
+            return Err(Error::DType { input: self.name.clone(), wanted: self.dtype, found: tensor.dtype() });
         }
         self.check_shape(tensor.shape())
     }
@@ -137,7 +133,10 @@ mod tests {
     #[test]
     fn a_wrong_request_is_told_what_was_found_and_what_was_wanted() {
         refused(vec![], "expected 2 inputs but got 0: missing `a`");
-        refused(vec![("c".to_owned(), a(1, 2).1)], "expected 2 inputs but got 1: missing `a`, unexpected `c`");
+        refused(
+            vec![("c".to_owned(), a(1, 2).1)],
+            "expected 2 inputs but got 1: missing `a`, unexpected `c`",
+        );
         refused(vec![a(1, 2), a(1, 2)], "input `a` is there twice");
         refused(vec![a(1, 3)], "input `a` has shape [1, 3], the model expects [-1, 2]");
         let float = Tensor::from_vec(Shape::new(&[1, 2]).unwrap(), vec![0f32; 2]).unwrap();

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_shape_that_cannot_be_addressed_is_refused_even_when_it_is_empty() {
-        for dims in [&[i64::MAX][..], &[1 << 32, 1 << 32], &[i64::MAX, 0], &[1 << 40, 1 << 40, 0], &[1 << 62]] {
+        for dims in [&[i64::MAX][..], &[1 << 32, 1 << 32], &[i64::MAX, 0], &[1 << 40, 1 << 40, 0], &[1 << 62]]
+        {
             assert_eq!(Shape::new(dims), Err(Error::TooLarge), "{dims:?}");
         }
     }

@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn bytes_left_over_are_counted() {
-        let (strings, left) = Strings::from_length_prefixed(Bytes::from_static(b"\x01\0\0\0axyz"), 1).unwrap();
+        let (strings, left) =
+            Strings::from_length_prefixed(Bytes::from_static(b"\x01\0\0\0axyz"), 1).unwrap();
         assert_eq!((strings.len(), left), (1, 3));
     }
 

@@ -140,7 +140,8 @@ mod tests {
         let words = Bytes::from_owner(Owned(vec![0u64, 1, 2]));
         let aligned = Tensor::from_bytes(DType::F32, Shape::new(&[2]).unwrap(), words.slice(8..16)).unwrap();
         assert_eq!(aligned.fixed().unwrap().as_ptr().addr(), words.as_ptr().addr() + 8);
-        let misaligned = Tensor::from_bytes(DType::F32, Shape::new(&[2]).unwrap(), words.slice(7..15)).unwrap();
+        let misaligned =
+            Tensor::from_bytes(DType::F32, Shape::new(&[2]).unwrap(), words.slice(7..15)).unwrap();
         assert_eq!(misaligned.view().bytes(), Some(&words[7..15]));
         assert!(misaligned.view().as_slice::<f32>().is_ok());
     }
@@ -153,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_bool_is_zero_or_one() {
-        let error = Tensor::from_bytes(DType::Bool, Shape::new(&[3]).unwrap(), Bytes::from_static(&[0, 1, 2]));
+        let error =
+            Tensor::from_bytes(DType::Bool, Shape::new(&[3]).unwrap(), Bytes::from_static(&[0, 1, 2]));
         assert_eq!(error.unwrap_err(), Error::NotBool { index: 2, value: 2 });
     }
 

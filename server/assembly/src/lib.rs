@@ -11,6 +11,7 @@
 //! ```
 
 mod catalog;
+mod figures;
 mod loader;
 mod platforms;
 mod report;
@@ -33,6 +34,7 @@ use salver_server_inference::{GateOptions, Inference, ServedOptions};
 use salver_server_metrics::Registry;
 
 use crate::catalog::ServerCatalog;
+use crate::figures::Figures;
 use crate::loader::{LoaderContext, ModelLoader};
 use crate::report::Report;
 use crate::stage::ModelStage;
@@ -41,7 +43,7 @@ use crate::stage::ModelStage;
 pub struct Assembly {
     // Dropped in this order: nothing is aspired any more, then everything is unloaded.
     source: Option<FileSystemSource>,
-    manager: AspiredManager<ModelLoader>,
+    manager: Arc<AspiredManager<ModelLoader>>,
     catalog: Arc<ServerCatalog>,
     inference: Arc<Inference>,
 }
@@ -52,7 +54,8 @@ impl Assembly {
     /// # Errors
     /// Where nothing can be served whatever happens: threads cannot be started.
     pub fn start(config: &ServeConfig, registry: Arc<Registry>) -> Result<Self, Status> {
-        let services = HostServices { cpu_threads: config.cpu_threads, ..HostServices::default() };
+        let metrics = Arc::new(Figures::new(Arc::clone(&registry)));
+        let services = HostServices { cpu_threads: config.cpu_threads, metrics };
         let platforms = Platforms::open(&config.plugin_dirs, services, config.platform_options.clone());
         Self::with_platforms(config, platforms, registry)
     }
@@ -76,7 +79,7 @@ impl Assembly {
             served: served_options(config),
             observer: Arc::clone(&observer),
         });
-        let stage = Arc::new(ModelStage::new(context, manager.target()));
+        let stage = Arc::new(ModelStage::new(context, Arc::clone(&manager) as _));
         let mut source = FileSystemSource::new(source_config(config));
         source.connect(Arc::clone(&stage) as _);
         let catalog = ServerCatalog::start(monitor, stage.streams_so_far())?;

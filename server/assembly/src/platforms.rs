@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use salver_core_platform::{Options, Platform, Probe};
 use salver_core_status::{Quoted, Status};
-use salver_plugins_host::HostServices;
+use salver_plugins_host::{HostServices, Plugins};
 
 /// The platforms a server can load models with.
 pub struct Platforms {
@@ -25,22 +25,17 @@ impl Platforms {
 
     /// The platforms of the plugins in these directories. A plugin that cannot be used is logged, and left out.
     pub fn open(directories: &[PathBuf], services: HostServices, options: BTreeMap<String, Options>) -> Self {
-        let (plugins, failures) = salver_plugins_host::search(directories, services);
-        for (path, error) in failures {
+        let plugins = Plugins::new(services);
+        for (path, error) in plugins.search(directories) {
             tracing::error!(file = %path.display(), %error, "a plugin cannot be used");
         }
-        let mut platforms = Vec::new();
-        for plugin in plugins {
-            for platform in plugin.platforms() {
-                tracing::info!(
-                    platform = platform.name(),
-                    version = plugin.inspection().version,
-                    file = %plugin.inspection().path.display(),
-                    "platform ready"
-                );
-                platforms.push(platform);
-            }
+        for plugin in plugins.plugins() {
+            let inspection = plugin.inspection();
+            let names: Vec<_> = plugin.platforms().iter().map(|platform| platform.name().to_owned()).collect();
+            let (platforms, file) = (names.join(", "), inspection.path.display());
+            tracing::info!(name = inspection.name, version = inspection.version, platforms, %file, "plugin ready");
         }
+        let platforms = plugins.platforms();
         let unknown = options.keys().filter(|name| !platforms.iter().any(|platform| platform.name() == name.as_str()));
         for name in unknown {
             tracing::warn!(platform = %name, "options are given for a platform that is not installed");

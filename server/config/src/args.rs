@@ -56,12 +56,7 @@ pub enum LogFormat {
 #[command(next_line_help = false)]
 pub struct ServeArgs {
     /// A directory of models, `DIR/<model>/<version>/`; may be given several times
-    #[arg(
-        long,
-        value_name = "DIR",
-        visible_alias = "model_repository",
-        help_heading = "Models"
-    )]
+    #[arg(long, value_name = "DIR", visible_alias = "model_repository", help_heading = "Models")]
     pub model_repository: Vec<PathBuf>,
 
     /// The name of the model at --model-base-path
@@ -117,21 +112,11 @@ pub struct ServeArgs {
     pub platform_option: Vec<PlatformOption>,
 
     /// How many threads the platforms' own pools may use; the CPUs this process may use where it is not given
-    #[arg(
-        long,
-        value_name = "N",
-        alias = "tensorflow_intra_op_parallelism",
-        help_heading = "Platforms"
-    )]
+    #[arg(long, value_name = "N", alias = "tensorflow_intra_op_parallelism", help_heading = "Platforms")]
     pub cpu_threads: Option<usize>,
 
     /// The address to listen on
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0",
-        help_heading = "Network"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0", help_heading = "Network")]
     pub host: IpAddr,
 
     /// The port for gRPC and REST; 0 takes any that is free
@@ -139,13 +124,7 @@ pub struct ServeArgs {
     pub port: u16,
 
     /// A second port that answers the same; 8501 where --port is not given either, and that port is free
-    #[arg(
-        long,
-        value_name = "PORT",
-        alias = "rest_api_port",
-        alias = "rest_port",
-        help_heading = "Network"
-    )]
+    #[arg(long, value_name = "PORT", alias = "rest_api_port", alias = "rest_port", help_heading = "Network")]
     pub rest_port: Option<u16>,
 
     /// The largest request, before and after decompression
@@ -181,23 +160,11 @@ pub struct ServeArgs {
     pub drain_timeout: Duration,
 
     /// What to log: error, warn, info, debug or trace, also by target, such as info,salver_plugins_host=debug
-    #[arg(
-        long,
-        value_name = "FILTER",
-        env = "SALVER_LOG",
-        default_value = "info",
-        help_heading = "Logging"
-    )]
+    #[arg(long, value_name = "FILTER", env = "SALVER_LOG", default_value = "info", help_heading = "Logging")]
     pub log_level: String,
 
     /// How to write log lines
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        default_value = "text",
-        help_heading = "Logging"
-    )]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", help_heading = "Logging")]
     pub log_format: LogFormat,
 
     /// Flags of TensorFlow Serving beyond aliases.

@@ -96,30 +96,18 @@ mod tests {
 
     #[test]
     fn a_flag_that_asks_for_what_is_not_there_is_refused_unless_it_is_off() {
-        let on = CompatArgs {
-            enable_batching: Some("true".into()),
-            ..Default::default()
-        };
+        let on = CompatArgs { enable_batching: Some("true".into()), ..Default::default() };
         assert_eq!(
             on.check().unwrap_err(),
             "--enable_batching is not supported: requests are not batched by this server"
         );
-        let off = CompatArgs {
-            enable_batching: Some("false".into()),
-            ..Default::default()
-        };
+        let off = CompatArgs { enable_batching: Some("false".into()), ..Default::default() };
         assert_eq!(off.check(), Ok(Vec::new()));
     }
 
     #[test]
     fn a_flag_without_effect_is_told() {
-        let args = CompatArgs {
-            enable_profiler: Some("true".into()),
-            ..Default::default()
-        };
-        assert_eq!(
-            args.check().unwrap(),
-            ["--enable_profiler has no effect: there is no profiler service"]
-        );
+        let args = CompatArgs { enable_profiler: Some("true".into()), ..Default::default() };
+        assert_eq!(args.check().unwrap(), ["--enable_profiler has no effect: there is no profiler service"]);
     }
 }

@@ -77,10 +77,7 @@ mod tests {
     #[test]
     fn a_model_without_a_file_has_no_settings() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(
-            ModelSettings::read(directory.path()),
-            Ok(ModelSettings::default())
-        );
+        assert_eq!(ModelSettings::read(directory.path()), Ok(ModelSettings::default()));
     }
 
     #[test]
@@ -98,9 +95,6 @@ mod tests {
         std::fs::write(directory.path().join(SETTINGS_FILE), "platfrom = \"x\"").unwrap();
         let status = ModelSettings::read(directory.path()).unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert!(
-            status.message().contains("model.toml") && status.message().contains("platfrom"),
-            "{status}"
-        );
+        assert!(status.message().contains("model.toml") && status.message().contains("platfrom"), "{status}");
     }
 }

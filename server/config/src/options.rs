@@ -21,11 +21,7 @@ pub(crate) fn parse_platform_option(text: &str) -> Result<PlatformOption, String
     if platform.is_empty() || name.is_empty() {
         return Err(wanted());
     }
-    Ok(PlatformOption {
-        platform: platform.to_owned(),
-        name: name.to_owned(),
-        value: value_of(value),
-    })
+    Ok(PlatformOption { platform: platform.to_owned(), name: name.to_owned(), value: value_of(value) })
 }
 
 fn value_of(text: &str) -> OptionValue {

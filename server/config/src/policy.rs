@@ -6,17 +6,12 @@ use salver_core_status::Quoted;
 
 /// Reads `latest`, `latest:3`, `all` or `specific:1,7`.
 pub(crate) fn parse_policy(text: &str) -> Result<VersionPolicy, String> {
-    let (kind, rest) = text
-        .split_once(':')
-        .map_or((text, None), |(kind, rest)| (kind, Some(rest)));
+    let (kind, rest) = text.split_once(':').map_or((text, None), |(kind, rest)| (kind, Some(rest)));
     match (kind.trim(), rest) {
         ("latest", None) => Ok(VersionPolicy::Latest(1)),
         ("latest", Some(count)) => match count.trim().parse() {
             Ok(count) if count > 0 => Ok(VersionPolicy::Latest(count)),
-            _ => Err(format!(
-                "{} is not a number of versions, 1 or more",
-                Quoted(count)
-            )),
+            _ => Err(format!("{} is not a number of versions, 1 or more", Quoted(count))),
         },
         ("all", None) => Ok(VersionPolicy::All),
         ("specific", Some(versions)) => {
@@ -24,9 +19,7 @@ pub(crate) fn parse_policy(text: &str) -> Result<VersionPolicy, String> {
                 Ok(number) if number >= 0 => Ok(number),
                 _ => Err(format!("{} is not a version number", Quoted(text))),
             };
-            Ok(VersionPolicy::Specific(
-                versions.split(',').map(version).collect::<Result<_, _>>()?,
-            ))
+            Ok(VersionPolicy::Specific(versions.split(',').map(version).collect::<Result<_, _>>()?))
         }
         _ => Err(format!(
             "{} is not a version policy: wanted latest, latest:N, all or specific:V,V",
@@ -44,20 +37,8 @@ mod tests {
         assert_eq!(parse_policy("latest"), Ok(VersionPolicy::Latest(1)));
         assert_eq!(parse_policy("latest:3"), Ok(VersionPolicy::Latest(3)));
         assert_eq!(parse_policy("all"), Ok(VersionPolicy::All));
-        assert_eq!(
-            parse_policy("specific:1, 7"),
-            Ok(VersionPolicy::Specific(vec![1, 7]))
-        );
-        for text in [
-            "",
-            "newest",
-            "latest:0",
-            "latest:x",
-            "all:1",
-            "specific",
-            "specific:",
-            "specific:-1",
-        ] {
+        assert_eq!(parse_policy("specific:1, 7"), Ok(VersionPolicy::Specific(vec![1, 7])));
+        for text in ["", "newest", "latest:0", "latest:x", "all:1", "specific", "specific:", "specific:-1"] {
             assert!(parse_policy(text).is_err(), "{text}");
         }
     }

@@ -97,16 +97,10 @@ impl ServeArgs {
         if self.model_repository.is_empty() && self.model_base_path.is_none() {
             return Err("no models: give --model-repository DIR or --model-base-path PATH".to_owned());
         }
-        let models = self
-            .model_base_path
-            .iter()
-            .map(|path| (self.model_name.clone(), path.clone()))
-            .collect();
+        let models =
+            self.model_base_path.iter().map(|path| (self.model_name.clone(), path.clone())).collect();
         if self.model_name.is_empty() || self.model_name.contains('/') {
-            return Err(format!(
-                "--model-name `{}` is empty or has a slash",
-                self.model_name
-            ));
+            return Err(format!("--model-name `{}` is empty or has a slash", self.model_name));
         }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let at_least_one = |flag: &str, value: usize| match value {
@@ -130,11 +124,7 @@ impl ServeArgs {
             plugin_dirs: self.plugin_dirs(),
             platform_options: by_platform(&self.platform_option),
             cpu_threads: or_default(self.cpu_threads, cpus),
-            listen: Listen {
-                host: self.host,
-                port: self.port,
-                rest_port: self.rest_port()?,
-            },
+            listen: Listen { host: self.host, port: self.port, rest_port: self.rest_port()? },
             limits: Limits {
                 max_request_bytes: at_least_one("max-request-bytes", self.max_request_bytes)?,
                 max_inflight_bytes: at_least_one("max-inflight-bytes", self.max_inflight_bytes)?,
@@ -191,10 +181,7 @@ mod tests {
     fn a_directory_of_models_is_all_it_takes() {
         let config = validate(&["--model-repository", "/models"]).unwrap();
         assert_eq!(config.repositories, [PathBuf::from("/models")]);
-        assert_eq!(
-            (config.listen.port, config.listen.rest_port),
-            (8500, RestPort::IfFree(8501))
-        );
+        assert_eq!((config.listen.port, config.listen.rest_port), (8500, RestPort::IfFree(8501)));
         assert_eq!(config.limits.max_request_bytes, 64 << 20);
         assert_eq!(config.poll_interval, Duration::from_secs(1));
     }
@@ -213,14 +200,8 @@ mod tests {
             "--flush_filesystem_caches",
         ])
         .unwrap();
-        assert_eq!(
-            config.models,
-            [("half_plus_two".to_owned(), PathBuf::from("/models/half_plus_two"))]
-        );
-        assert_eq!(
-            (config.listen.port, config.listen.rest_port),
-            (9000, RestPort::Wanted(9001))
-        );
+        assert_eq!(config.models, [("half_plus_two".to_owned(), PathBuf::from("/models/half_plus_two"))]);
+        assert_eq!((config.listen.port, config.listen.rest_port), (9000, RestPort::Wanted(9001)));
         assert_eq!(config.poll_interval, Duration::from_secs(2));
         assert_eq!(config.load_threads, 3);
         assert_eq!(config.limits.rest_timeout, Some(Duration::from_millis(1500)));
@@ -231,34 +212,13 @@ mod tests {
     fn what_cannot_be_is_refused_with_the_flag_s_name() {
         for (flags, name) in [
             (&[][..], "--model-repository"),
-            (
-                &["--model-repository=/m", "--port=9", "--rest-port=9"],
-                "--rest-port",
-            ),
-            (
-                &["--model-repository=/m", "--max-request-bytes=0"],
-                "--max-request-bytes",
-            ),
-            (
-                &["--model-repository=/m", "--max-request-bytes=big"],
-                "--max-request-bytes",
-            ),
-            (
-                &["--model-repository=/m", "--version-policy=newest"],
-                "--version-policy",
-            ),
-            (
-                &["--model-repository=/m", "--poll-interval=-1"],
-                "--poll-interval",
-            ),
-            (
-                &["--model-repository=/m", "--model_config_file=/c"],
-                "--model_config_file",
-            ),
-            (
-                &["--model-repository=/m", "--platform-option=x"],
-                "--platform-option",
-            ),
+            (&["--model-repository=/m", "--port=9", "--rest-port=9"], "--rest-port"),
+            (&["--model-repository=/m", "--max-request-bytes=0"], "--max-request-bytes"),
+            (&["--model-repository=/m", "--max-request-bytes=big"], "--max-request-bytes"),
+            (&["--model-repository=/m", "--version-policy=newest"], "--version-policy"),
+            (&["--model-repository=/m", "--poll-interval=-1"], "--poll-interval"),
+            (&["--model-repository=/m", "--model_config_file=/c"], "--model_config_file"),
+            (&["--model-repository=/m", "--platform-option=x"], "--platform-option"),
             (&["--model-repository=/m", "--no-such-flag"], "--no-such-flag"),
             (&["--model_base_path=/m", "--model_name=a/b"], "--model-name"),
         ] {

@@ -26,11 +26,7 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(options: GateOptions) -> Self {
         let permits = Semaphore::new(options.max_running.clamp(1, Semaphore::MAX_PERMITS));
-        Self {
-            permits: Arc::new(permits),
-            waiting: AtomicUsize::new(0),
-            max_waiting: options.max_waiting,
-        }
+        Self { permits: Arc::new(permits), waiting: AtomicUsize::new(0), max_waiting: options.max_waiting }
     }
 
     /// Waits for a turn, which lasts until the permit is dropped. A future that is dropped leaves the queue.
@@ -86,20 +82,13 @@ mod tests {
 
     #[test]
     fn so_many_run_so_many_wait_and_the_next_is_refused() {
-        let gate = Gate::new(GateOptions {
-            max_running: 1,
-            max_waiting: 1,
-        });
+        let gate = Gate::new(GateOptions { max_running: 1, max_waiting: 1 });
         let mut first = pin!(gate.enter());
-        let Poll::Ready(Ok(running)) = poll(first.as_mut()) else {
-            panic!("the gate is free")
-        };
+        let Poll::Ready(Ok(running)) = poll(first.as_mut()) else { panic!("the gate is free") };
         let mut second = pin!(gate.enter());
         assert!(poll(second.as_mut()).is_pending());
         let mut third = pin!(gate.enter());
-        let Poll::Ready(Err(refused)) = poll(third.as_mut()) else {
-            panic!("the queue is full")
-        };
+        let Poll::Ready(Err(refused)) = poll(third.as_mut()) else { panic!("the queue is full") };
         assert_eq!(refused.code(), Code::Unavailable);
         drop(running);
         assert!(poll(second.as_mut()).is_ready());
@@ -107,14 +96,9 @@ mod tests {
 
     #[test]
     fn a_request_that_gives_up_leaves_its_place() {
-        let gate = Gate::new(GateOptions {
-            max_running: 1,
-            max_waiting: 1,
-        });
+        let gate = Gate::new(GateOptions { max_running: 1, max_waiting: 1 });
         let mut first = pin!(gate.enter());
-        let Poll::Ready(Ok(_running)) = poll(first.as_mut()) else {
-            panic!("the gate is free")
-        };
+        let Poll::Ready(Ok(_running)) = poll(first.as_mut()) else { panic!("the gate is free") };
         {
             let mut second = pin!(gate.enter());
             assert!(poll(second.as_mut()).is_pending());

@@ -68,14 +68,7 @@ impl Instruments {
         let run_duration = observer.instrument(Metric::RunDuration, &labels);
         let queued = observer.instrument(Metric::QueuedRequests, &labels);
         let per_api = Default::default();
-        Self {
-            observer,
-            model,
-            version,
-            run_duration,
-            queued,
-            per_api,
-        }
+        Self { observer, model, version, run_duration, queued, per_api }
     }
 
     pub(crate) fn ran(&self, took: Duration) {
@@ -96,10 +89,7 @@ impl Instruments {
         let name = code.map_or("OK", Code::name);
         let labels = [self.model.as_str(), self.version.as_str(), api.name()];
         if let Some(outcome) = per_api.outcomes.get(number) {
-            let ask = || {
-                self.observer
-                    .instrument(Metric::Requests, &[labels[0], labels[1], labels[2], name])
-            };
+            let ask = || self.observer.instrument(Metric::Requests, &[labels[0], labels[1], labels[2], name]);
             outcome.get_or_init(ask).record(1.0);
         }
         let ask = || self.observer.instrument(Metric::RequestDuration, &labels);

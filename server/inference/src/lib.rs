@@ -43,11 +43,7 @@ impl Inference {
         catalog: Arc<dyn Catalog>,
         observer: Arc<dyn Observer>,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            lookup,
-            catalog,
-            observer,
-        })
+        Arc::new(Self { lookup, catalog, observer })
     }
 
     /// What is known of models and their versions, loaded or not.
@@ -69,9 +65,7 @@ impl Inference {
         self.lookup.get(name, version).map_err(|miss| {
             let error = ResolveError::new(miss, name, self.catalog());
             let code = salver_core_status::ErrorCode::code(&error);
-            self.observer
-                .instrument(Metric::UnresolvedRequests, &[api.name(), code.name()])
-                .record(1.0);
+            self.observer.instrument(Metric::UnresolvedRequests, &[api.name(), code.name()]).record(1.0);
             error
         })
     }

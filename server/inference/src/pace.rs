@@ -22,11 +22,7 @@ impl Pace {
     pub(crate) fn note(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX - 1);
         let before = self.0.load(Ordering::Relaxed);
-        let after = if before == u64::MAX {
-            took
-        } else {
-            took.max(before - before / MEMORY)
-        };
+        let after = if before == u64::MAX { took } else { took.max(before - before / MEMORY) };
         // A lost update of a concurrent run is a run not taken in: harmless. An equal value is not written, so that
         // the line stays shared between cores.
         if after != before {

@@ -35,18 +35,12 @@ impl ResolveError {
             },
             LookupError::Version(_, version) => {
                 let versions = catalog.versions(model).unwrap_or_default();
-                let wanted: Vec<_> = versions
-                    .into_iter()
-                    .filter(|status| status.version == *version)
-                    .collect();
+                let wanted: Vec<_> =
+                    versions.into_iter().filter(|status| status.version == *version).collect();
                 of_versions(&wanted).unwrap_or(Cause::Unknown)
             }
         };
-        Self {
-            miss,
-            model: model.to_owned(),
-            cause,
-        }
+        Self { miss, model: model.to_owned(), cause }
     }
 
     /// The same, in the words of Triton, which clients of the Open Inference Protocol know.
@@ -147,11 +141,7 @@ mod tests {
     }
 
     fn status(number: i64, state: ServableState, error: Option<Status>) -> VersionStatus {
-        VersionStatus {
-            version: version(number),
-            state,
-            error,
-        }
+        VersionStatus { version: version(number), state, error }
     }
 
     fn name_miss(model: &str, catalog: &One) -> ResolveError {
@@ -161,10 +151,7 @@ mod tests {
     #[test]
     fn an_unknown_model_is_not_found_in_either_protocol_s_words() {
         let error = name_miss("x", &One("m", Vec::new(), None));
-        assert_eq!(
-            error.to_status(),
-            Status::not_found("Servable not found for request: Latest(x)")
-        );
+        assert_eq!(error.to_status(), Status::not_found("Servable not found for request: Latest(x)"));
         assert_eq!(
             error.to_open_inference_status(),
             Status::not_found("Request for unknown model: 'x' is not found")
@@ -173,15 +160,9 @@ mod tests {
 
     #[test]
     fn a_model_that_is_being_loaded_is_unavailable() {
-        let error = name_miss(
-            "m",
-            &One("m", vec![status(1, ServableState::Loading, None)], None),
-        );
+        let error = name_miss("m", &One("m", vec![status(1, ServableState::Loading, None)], None));
         assert_eq!(error.code(), Code::Unavailable);
-        assert_eq!(
-            error.to_string(),
-            "Servable not found for request: Latest(m); it is being loaded"
-        );
+        assert_eq!(error.to_string(), "Servable not found for request: Latest(m); it is being loaded");
     }
 
     #[test]
@@ -189,14 +170,8 @@ mod tests {
         let failed = status(1, ServableState::End, Some(Status::data_loss("bad magic")));
         let error = name_miss("m", &One("m", vec![failed], None));
         assert_eq!(error.code(), Code::NotFound);
-        assert_eq!(
-            error.to_string(),
-            "Servable not found for request: Latest(m); it failed: bad magic"
-        );
-        let lost = name_miss(
-            "m",
-            &One("m", Vec::new(), Some(Status::not_found("no directory `/x`"))),
-        );
+        assert_eq!(error.to_string(), "Servable not found for request: Latest(m); it failed: bad magic");
+        let lost = name_miss("m", &One("m", Vec::new(), Some(Status::not_found("no directory `/x`"))));
         assert_eq!(
             lost.to_string(),
             "Servable not found for request: Latest(m); it failed: no directory `/x`"

@@ -37,10 +37,7 @@ pub struct Answer {
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer")
-            .field("id", self.id())
-            .field("tensors", &self.tensors)
-            .finish()
+        f.debug_struct("Answer").field("id", self.id()).field("tensors", &self.tensors).finish()
     }
 }
 
@@ -58,10 +55,7 @@ impl Answer {
     /// The outputs in the order asked for, each with its declaration.
     pub fn outputs(&self) -> impl Iterator<Item = (&TensorSpec, &Tensor)> {
         let specs = self.signature().map_or(&[][..], |signature| &signature.outputs);
-        self.selected
-            .iter()
-            .filter_map(|&index| specs.get(index))
-            .zip(&self.tensors)
+        self.selected.iter().filter_map(|&index| specs.get(index)).zip(&self.tensors)
     }
 }
 
@@ -75,27 +69,14 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Status> {
 }
 
 async fn bind_and_run(call: Call, now: Instant) -> Result<Answer, Status> {
-    let Call {
-        api: _,
-        served,
-        signature: index,
-        inputs,
-        outputs,
-        context,
-    } = call;
+    let Call { api: _, served, signature: index, inputs, outputs, context } = call;
     let signature = served.signatures().as_slice().get(index);
     let signature =
         signature.ok_or_else(|| Status::internal(format!("the model has no signature {index}")))?;
     let selected = signature.select_outputs(&outputs)?;
     let inputs = signature.bind(inputs)?;
     context.check(now)?;
-    let job = Job {
-        served,
-        signature: index,
-        inputs,
-        selected,
-        context,
-    };
+    let job = Job { served, signature: index, inputs, selected, context };
     if job.served.pace.is_within(job.served.options.inline_limit) {
         return job.run();
     }
@@ -118,19 +99,13 @@ async fn run_on_a_thread(job: Job) -> Result<Answer, Status> {
             drop(permit);
             outcome
         });
-        thread
-            .await
-            .unwrap_or_else(|error| Err(Status::internal(format!("the run was lost: {error}"))))
+        thread.await.unwrap_or_else(|error| Err(Status::internal(format!("the run was lost: {error}"))))
     };
     let outcome = match deadline {
         None => work.await,
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), work)
-            .await
-            .unwrap_or_else(|_| {
-                Err(Status::deadline_exceeded(
-                    "the deadline passed before the model answered",
-                ))
-            }),
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded("the deadline passed before the model answered"))
+        }),
     };
     // On success nobody looks at the flag any more; on failure the model may still be running.
     drop(abandon);
@@ -148,25 +123,12 @@ struct Job {
 
 impl Job {
     fn run(self) -> Result<Answer, Status> {
-        let Job {
-            served,
-            signature,
-            inputs,
-            selected,
-            context,
-        } = self;
+        let Job { served, signature, inputs, selected, context } = self;
         let start = Instant::now();
         context.check(start)?;
-        let views: Vec<Option<TensorView<'_>>> = inputs
-            .iter()
-            .map(|input| input.as_ref().map(Tensor::view))
-            .collect();
-        let request = RunRequest {
-            signature,
-            inputs: &views,
-            outputs: &selected,
-            context: &context,
-        };
+        let views: Vec<Option<TensorView<'_>>> =
+            inputs.iter().map(|input| input.as_ref().map(Tensor::view)).collect();
+        let request = RunRequest { signature, inputs: &views, outputs: &selected, context: &context };
         // A plugin's panic never gets here; this is for models of an embedding program.
         let outcome = catch_unwind(AssertUnwindSafe(|| served.model.run(&request)))
             .unwrap_or_else(|_| Err(Status::internal("the model panicked")));
@@ -181,12 +143,7 @@ impl Job {
                 served.id()
             )));
         }
-        Ok(Answer {
-            served,
-            signature,
-            selected,
-            tensors,
-        })
+        Ok(Answer { served, signature, selected, tensors })
     }
 }
 

@@ -25,10 +25,7 @@ struct Shared {
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared {
-            limit,
-            taken: AtomicUsize::new(0),
-        }))
+        Self(Arc::new(Shared { limit, taken: AtomicUsize::new(0) }))
     }
 
     /// How many bytes are taken now.
@@ -40,33 +37,18 @@ impl Budget {
     ///
     /// # Errors
     /// The response for a request that announces more than is left.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the error is the response, made once per refusal"
-    )]
+    #[expect(clippy::result_large_err, reason = "the error is the response, made once per refusal")]
     pub(crate) fn admit(
         &self,
         request: Request<hyper::body::Incoming>,
     ) -> Result<(Request<Body>, Admission), Response> {
-        let admission = Admission(Arc::new(Reservation {
-            budget: self.clone(),
-            bytes: AtomicUsize::new(0),
-        }));
-        let announced = request
-            .body()
-            .size_hint()
-            .exact()
-            .and_then(|bytes| usize::try_from(bytes).ok())
-            .unwrap_or(0);
+        let admission = Admission(Arc::new(Reservation { budget: self.clone(), bytes: AtomicUsize::new(0) }));
+        let announced =
+            request.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
         if announced > self.0.limit.saturating_sub(self.taken()) {
             return Err(refusal(&request, &self.exhausted()));
         }
-        let request = request.map(|body| {
-            Body::new(Counted {
-                body,
-                reservation: Arc::clone(&admission.0),
-            })
-        });
+        let request = request.map(|body| Body::new(Counted { body, reservation: Arc::clone(&admission.0) }));
         Ok((request, admission))
     }
 
@@ -99,10 +81,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget
-            .0
-            .taken
-            .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        self.budget.0.taken.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -112,12 +91,7 @@ pub(crate) struct Admission(Arc<Reservation>);
 impl Admission {
     /// Keeps counting until the response is sent.
     pub(crate) fn attach(self, response: Response) -> Response {
-        response.map(|body| {
-            Body::new(Held {
-                body,
-                _reservation: self.0,
-            })
-        })
+        response.map(|body| Body::new(Held { body, _reservation: self.0 }))
     }
 }
 
@@ -189,10 +163,7 @@ impl HttpBody for Held {
 
 /// The refusal in the words of the protocol the request came in: UNAVAILABLE, or 503.
 fn refusal<B>(request: &Request<B>, message: &str) -> Response {
-    let content_type = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .map(http::HeaderValue::as_bytes);
+    let content_type = request.headers().get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
     if content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
         return tonic::Status::unavailable(message).into_http();
     }

@@ -64,14 +64,8 @@ pub async fn serve(
     options: Options,
     stop: impl Future<Output = ()>,
 ) -> Outcome {
-    let server = Arc::new(Server {
-        app,
-        budget: options.budget,
-        http: builder(),
-    });
-    let permits = Arc::new(Semaphore::new(
-        options.max_connections.min(Semaphore::MAX_PERMITS),
-    ));
+    let server = Arc::new(Server { app, budget: options.budget, http: builder() });
+    let permits = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     // One place: a listener accepts its next connection when the last one is taken.
     let (sender, mut accepted) = mpsc::channel(1);
@@ -133,10 +127,7 @@ struct Server {
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -160,10 +151,9 @@ impl Server {
             async move {
                 match admitted {
                     Err(refusal) => Ok(refusal),
-                    Ok((request, admission)) => app
-                        .oneshot(request)
-                        .await
-                        .map(|response| admission.attach(response)),
+                    Ok((request, admission)) => {
+                        app.oneshot(request).await.map(|response| admission.attach(response))
+                    }
                 }
             }
         });

@@ -5,6 +5,7 @@
 
 mod process;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -19,12 +20,16 @@ use salver_core_observe::{Instrument, Kind, Metric, Observer};
 /// The content type of what [`Registry::expose`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// How many figures plugins may have.
+pub const MAX_CUSTOM: usize = 1000;
+
 /// Label names and values, in the order of [`Metric::labels`].
 type Labels = Vec<(&'static str, String)>;
 
 /// Everything that is measured. Thread-safe.
 pub struct Registry {
-    registry: prometheus_client::registry::Registry,
+    registry: Mutex<prometheus_client::registry::Registry>,
+    custom: Mutex<BTreeMap<String, Arc<dyn Instrument>>>,
     families: Vec<(Metric, AnyFamily)>,
     /// Every label set handed out that names a version, so that it can be forgotten.
     of_versions: Mutex<Vec<(Metric, Labels)>>,
@@ -69,9 +74,10 @@ impl Registry {
         }
         registry.register_collector(Box::new(process::Process::new()));
         Self {
-            registry,
+            registry: Mutex::new(registry),
+            custom: Mutex::default(),
             families,
-            of_versions: Mutex::new(Vec::new()),
+            of_versions: Mutex::default(),
         }
     }
 
@@ -79,15 +85,48 @@ impl Registry {
     pub fn expose(&self) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode(&mut text, &self.registry.lock());
         text
     }
 
+    /// The instrument of a figure that is not one of ours: a plugin's. The same one for the same name.
+    ///
+    /// The name is used as it is where that is possible; other characters become `_`. `None` where there are
+    /// [`MAX_CUSTOM`] already.
+    pub fn custom(&self, kind: Kind, name: &str, help: &str) -> Option<Arc<dyn Instrument>> {
+        let allowed = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };
+        let name: String = name.chars().take(128).map(allowed).collect();
+        let mut custom = self.custom.lock();
+        if let Some(instrument) = custom.get(&name) {
+            return Some(Arc::clone(instrument));
+        }
+        if custom.len() >= MAX_CUSTOM {
+            return None;
+        }
+        let mut registry = self.registry.lock();
+        let instrument: Arc<dyn Instrument> = match kind {
+            Kind::Counter => {
+                let counter = Counter::default();
+                registry.register(name.as_str(), help, counter.clone());
+                Arc::new(CounterOf(counter))
+            }
+            Kind::Gauge => {
+                let gauge = Gauge::default();
+                registry.register(name.as_str(), help, gauge.clone());
+                Arc::new(GaugeOf(gauge))
+            }
+            Kind::Seconds => {
+                let histogram = Buckets.new_metric();
+                registry.register(name.as_str(), help, histogram.clone());
+                Arc::new(SecondsOf(histogram))
+            }
+        };
+        custom.insert(name, Arc::clone(&instrument));
+        Some(instrument)
+    }
+
     fn family(&self, metric: Metric) -> Option<&AnyFamily> {
-        self.families
-            .iter()
-            .find(|(of, _)| *of == metric)
-            .map(|(_, family)| family)
+        self.families.iter().find(|(of, _)| *of == metric).map(|(_, family)| family)
     }
 }
 
@@ -99,18 +138,11 @@ impl Default for Registry {
 
 impl Observer for Registry {
     fn instrument(&self, metric: Metric, labels: &[&str]) -> Arc<dyn Instrument> {
-        let labels: Labels = metric
-            .labels()
-            .iter()
-            .copied()
-            .zip(labels.iter().map(|value| (*value).to_owned()))
-            .collect();
+        let labels: Labels =
+            metric.labels().iter().copied().zip(labels.iter().map(|value| (*value).to_owned())).collect();
         if metric.labels().contains(&"version") {
             let mut of_versions = self.of_versions.lock();
-            if !of_versions
-                .iter()
-                .any(|(known, set)| *known == metric && *set == labels)
-            {
+            if !of_versions.iter().any(|(known, set)| *known == metric && *set == labels) {
                 of_versions.push((metric, labels.clone()));
             }
         }
@@ -126,9 +158,7 @@ impl Observer for Registry {
     fn forget(&self, model: &str, version: &str) {
         let is_of = |set: &Labels| {
             set.iter().any(|(name, value)| *name == "model" && value == model)
-                && set
-                    .iter()
-                    .any(|(name, value)| *name == "version" && value == version)
+                && set.iter().any(|(name, value)| *name == "version" && value == version)
         };
         self.of_versions.lock().retain(|(metric, set)| {
             if !is_of(set) {
@@ -189,9 +219,7 @@ mod tests {
         let labels = ["digits", "2", "tfs_grpc", "OK"];
         registry.instrument(Metric::Requests, &labels).record(1.0);
         registry.instrument(Metric::Requests, &labels).record(1.0);
-        registry
-            .instrument(Metric::RunDuration, &["digits", "2"])
-            .record(0.001);
+        registry.instrument(Metric::RunDuration, &["digits", "2"]).record(0.001);
         let text = registry.expose();
         let line = r#"salver_requests_total{model="digits",version="2",api="tfs_grpc",code="OK"} 2.0"#;
         assert!(text.contains(line), "{text}");
@@ -203,18 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn a_figure_of_a_plugin_is_exposed_under_a_name_that_prometheus_takes() {
+        let registry = Registry::new();
+        let counter = registry.custom(Kind::Counter, "salver_plugin_my-plugin_hits", "Hits").unwrap();
+        let same = registry.custom(Kind::Counter, "salver_plugin_my-plugin_hits", "Hits").unwrap();
+        counter.record(2.0);
+        same.record(3.0);
+        let text = registry.expose();
+        assert!(text.contains("salver_plugin_my_plugin_hits_total 5.0"), "{text}");
+    }
+
+    #[test]
     fn a_version_that_ended_is_forgotten_and_others_are_not() {
         let registry = Registry::new();
         for version in ["1", "2"] {
-            registry
-                .instrument(Metric::ModelAvailable, &["digits", version])
-                .record(1.0);
+            registry.instrument(Metric::ModelAvailable, &["digits", version]).record(1.0);
         }
         registry.forget("digits", "1");
         let text = registry.expose();
-        assert!(
-            !text.contains(r#"version="1""#) && text.contains(r#"version="2""#),
-            "{text}"
-        );
+        assert!(!text.contains(r#"version="1""#) && text.contains(r#"version="2""#), "{text}");
     }
 }

@@ -18,30 +18,17 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn new() -> Self {
-        let start = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs_f64();
+        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         Self { start }
     }
 }
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        gauge(
-            &mut encoder,
-            "process_start_time_seconds",
-            "Start of the process, since 1970",
-            self.start,
-        )?;
+        gauge(&mut encoder, "process_start_time_seconds", "Start of the process, since 1970", self.start)?;
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         if let Some(kilobytes) = field(&status, "VmRSS:") {
-            gauge(
-                &mut encoder,
-                "process_resident_memory_bytes",
-                "Memory in use",
-                kilobytes * 1024.0,
-            )?;
+            gauge(&mut encoder, "process_resident_memory_bytes", "Memory in use", kilobytes * 1024.0)?;
         }
         if let Some(threads) = field(&status, "Threads:") {
             gauge(&mut encoder, "process_threads", "Threads", threads)?;

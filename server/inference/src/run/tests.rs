@@ -35,10 +35,7 @@ fn served(
     let any = |name| TensorSpec::new(name, DType::F32, ShapeSpec::any());
     let signatures = SignatureSet::new(vec![Signature::predict(vec![any("x")], vec![any("y")])]).unwrap();
     let id = ServableId::new("m", Version::new(1).unwrap());
-    let gate = GateOptions {
-        max_running: 1,
-        max_waiting: 1,
-    };
+    let gate = GateOptions { max_running: 1, max_waiting: 1 };
     let model = Box::new(Fake(signatures, Box::new(behaviour)));
     let options = ServedOptions { inline_limit, gate };
     let served = Served::new(&id, model, "fake", options, Arc::new(NoObserver));
@@ -59,10 +56,7 @@ fn call(tenancy: &Tenancy<Served>) -> Call {
 
 fn echo(request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
     let x = request.input(0)?;
-    Ok(vec![Tensor::from_vec(
-        x.shape().clone(),
-        x.as_slice::<f32>()?.to_vec(),
-    )?])
+    Ok(vec![Tensor::from_vec(x.shape().clone(), x.as_slice::<f32>()?.to_vec())?])
 }
 
 #[tokio::test]
@@ -71,14 +65,9 @@ async fn an_answer_names_its_version_signature_and_outputs() {
     let answer = run(call(&tenancy)).await.unwrap();
     assert_eq!(answer.id().to_string(), "m:1");
     assert_eq!(answer.signature().unwrap().name, "serving_default");
-    let outputs: Vec<_> = answer
-        .outputs()
-        .map(|(spec, tensor)| (spec.name.as_str(), tensor.clone()))
-        .collect();
-    assert_eq!(
-        outputs,
-        [("y", Tensor::from_vec(Shape::scalar(), vec![1.5f32]).unwrap())]
-    );
+    let outputs: Vec<_> =
+        answer.outputs().map(|(spec, tensor)| (spec.name.as_str(), tensor.clone())).collect();
+    assert_eq!(outputs, [("y", Tensor::from_vec(Shape::scalar(), vec![1.5f32]).unwrap())]);
 }
 
 #[tokio::test]
@@ -144,10 +133,7 @@ async fn a_request_that_is_dropped_sets_its_flag() {
 #[tokio::test]
 async fn a_panic_and_a_wrong_number_of_outputs_are_internal_errors() {
     let panics = served(Duration::ZERO, |_| panic!("boom"));
-    assert_eq!(
-        run(call(&panics)).await.unwrap_err(),
-        Status::internal("model `m:1`: the model panicked")
-    );
+    assert_eq!(run(call(&panics)).await.unwrap_err(), Status::internal("model `m:1`: the model panicked"));
     let silent = served(Duration::ZERO, |_| Ok(Vec::new()));
     let error = run(call(&silent)).await.unwrap_err();
     assert_eq!(error, Status::internal("model `m:1` returned 0 of 1 outputs"));
@@ -158,8 +144,5 @@ async fn inputs_that_do_not_fit_never_reach_the_model() {
     let tenancy = served(Duration::ZERO, |_| panic!("must not run"));
     let mut empty = call(&tenancy);
     empty.inputs.clear();
-    assert_eq!(
-        run(empty).await.unwrap_err().message(),
-        "expected 1 input but got 0: missing `x`"
-    );
+    assert_eq!(run(empty).await.unwrap_err().message(), "expected 1 input but got 0: missing `x`");
 }

@@ -25,40 +25,25 @@ async fn start(budget: usize, drain_timeout: Duration) -> Fixture {
         wait.notified().await;
         body
     };
-    let app = Router::new()
-        .route("/slow", post(slow))
-        .route("/echo", post(|body: Bytes| async { body }));
+    let app = Router::new().route("/slow", post(slow)).route("/echo", post(|body: Bytes| async { body }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let budget = Budget::new(budget);
-    let options = Options {
-        max_connections: 16,
-        budget: budget.clone(),
-        drain_timeout,
-    };
+    let options = Options { max_connections: 16, budget: budget.clone(), drain_timeout };
     let (stop, stopped) = oneshot::channel();
     let stopped = async {
         let _ = stopped.await;
     };
     let outcome = tokio::spawn(serve(vec![listener], app, options, stopped));
-    Fixture {
-        address,
-        under_way,
-        go_on,
-        budget,
-        stop,
-        outcome,
-    }
+    Fixture { address, under_way, go_on, budget, stop, outcome }
 }
 
 async fn send(address: std::net::SocketAddr, path: &str, body: &'static [u8]) -> Response<Bytes> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = Request::post(path)
-        .header("host", "test")
-        .body(Full::new(Bytes::from_static(body)))
-        .unwrap();
+    let request =
+        Request::post(path).header("host", "test").body(Full::new(Bytes::from_static(body))).unwrap();
     let (head, body) = client.send_request(request).await.unwrap().into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }
@@ -95,15 +80,10 @@ async fn a_body_is_counted_until_it_is_answered_and_what_exceeds_the_budget_is_r
     let refused = send(server.address, "/echo", &[7; 21]).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(
-        refused
-            .body()
-            .starts_with(b"{\"error\":\"requests under way take 80 bytes of 100"),
+        refused.body().starts_with(b"{\"error\":\"requests under way take 80 bytes of 100"),
         "{refused:?}"
     );
-    assert_eq!(
-        send(server.address, "/echo", &[7; 20]).await.status(),
-        StatusCode::OK
-    );
+    assert_eq!(send(server.address, "/echo", &[7; 20]).await.status(), StatusCode::OK);
     server.go_on.notify_one();
     request.await.unwrap();
 }

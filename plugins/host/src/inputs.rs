@@ -1,0 +1,126 @@
+//! A request in the form of the tables. What is there already is pointed to, not copied.
+
+use salver_core_platform::{OptionValue, Options, RunRequest};
+use salver_core_signature::Signature;
+use salver_core_status::{Quoted, Status};
+use salver_core_tensor::TensorView;
+use salver_plugins_abi as abi;
+use smallvec::SmallVec;
+
+/// Input tensors in the form of the tables.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    tensors: SmallVec<[abi::Tensor; 8]>,
+    /// Where the elements of string tensors are; the tables point into it.
+    strings: Vec<Vec<abi::Bytes>>,
+}
+
+impl Inputs {
+    /// Describes the inputs of a request for `signature`.
+    ///
+    /// # Errors
+    /// INTERNAL where they are not what the signature says: whoever asks has to check that, and a plugin in C relies
+    /// on it.
+    pub(crate) fn new(signature: &Signature, inputs: &[Option<TensorView<'_>>]) -> Result<Self, Status> {
+        if inputs.len() != signature.inputs.len() {
+            let wanted = signature.inputs.len();
+            return Err(Status::internal(format!("{} inputs were bound, wanted {wanted}", inputs.len())));
+        }
+        let mut described = Self::default();
+        for (view, spec) in inputs.iter().zip(&signature.inputs) {
+            match view {
+                Some(view) if view.dtype() == spec.dtype => described.push(view),
+                None if spec.is_optional => described.tensors.push(abi::Tensor::NONE),
+                _ => {
+                    let name = Quoted(&spec.name);
+                    return Err(Status::internal(format!("input {name} was bound without being checked")));
+                }
+            }
+        }
+        Ok(described)
+    }
+
+    fn push(&mut self, view: &TensorView<'_>) {
+        let shape = view.shape().dims();
+        let (data, size) = match (view.bytes(), view.strings()) {
+            (Some(bytes), _) => (bytes.as_ptr().cast(), bytes.len()),
+            (None, strings) => {
+                let elements = strings.iter().flat_map(|strings| strings.iter());
+                let elements: Vec<_> = elements.map(abi::Bytes::new).collect();
+                let place = (elements.as_ptr().cast(), size_of_val(elements.as_slice()));
+                self.strings.push(elements);
+                place
+            }
+        };
+        // A shape has at most 254 dimensions.
+        let (dtype, rank, shape) = (view.dtype() as u32, shape.len() as u32, shape.as_ptr());
+        self.tensors.push(abi::Tensor { dtype, rank, shape, data, size });
+    }
+}
+
+/// A request in the form of the tables, and what it points to beside the request itself.
+#[derive(Debug)]
+pub(crate) struct Described {
+    inputs: Inputs,
+    outputs: SmallVec<[u32; 8]>,
+    params: Vec<abi::Param>,
+}
+
+impl Described {
+    /// Describes `request` for `signature`, which is the one it names.
+    ///
+    /// # Errors
+    /// INTERNAL as for [`Inputs::new`], and where an output is asked for that the signature does not have.
+    pub(crate) fn new(signature: &Signature, request: &RunRequest<'_>) -> Result<Self, Status> {
+        let inputs = Inputs::new(signature, request.inputs)?;
+        let known = |position: &usize| match u32::try_from(*position) {
+            Ok(number) if *position < signature.outputs.len() => Ok(number),
+            _ => Err(Status::internal(format!(
+                "output {position} was asked for, there are {}",
+                signature.outputs.len()
+            ))),
+        };
+        let outputs = request.outputs.iter().map(known).collect::<Result<_, _>>()?;
+        Ok(Self { inputs, outputs, params: params(&request.context.parameters) })
+    }
+
+    /// The table, valid as long as `self` and `request` are.
+    pub(crate) fn table(&self, request: &RunRequest<'_>) -> abi::RunRequest {
+        let context = request.context;
+        abi::RunRequest {
+            // The caller found a signature at this position, of which a plugin has at most 65,536.
+            signature: request.signature as u32,
+            inputs: self.inputs.tensors.as_ptr(),
+            input_count: self.inputs.tensors.len(),
+            outputs: self.outputs.as_ptr(),
+            output_count: self.outputs.len(),
+            deadline_ns: context.deadline.map_or(0, abi::monotonic_ns),
+            cancelled: cancel_word(&context.cancel),
+            trace_id: context.trace.trace_id,
+            span_id: context.trace.span_id,
+            trace_flags: context.trace.flags,
+            request_id: abi::Str::new(&context.request_id),
+            params: self.params.as_ptr(),
+            param_count: self.params.len(),
+        }
+    }
+}
+
+/// Settings in the form of the tables; they point into `options`.
+pub(crate) fn params(options: &Options) -> Vec<abi::Param> {
+    let param = |(name, value): (&str, &OptionValue)| {
+        let (kind, integer, number, text) = match value {
+            OptionValue::Bool(value) => (abi::PARAM_BOOL, i64::from(*value), 0.0, ""),
+            OptionValue::Int(value) => (abi::PARAM_INT, *value, 0.0, ""),
+            OptionValue::Float(value) => (abi::PARAM_FLOAT, 0, *value, ""),
+            OptionValue::Text(value) => (abi::PARAM_TEXT, 0, 0.0, value.as_str()),
+        };
+        abi::Param { name: abi::Str::new(name), kind, integer, number, text: abi::Str::new(text) }
+    };
+    options.iter().map(param).collect()
+}
+
+/// Where a plugin reads whether it should give up. The pointer is that of the `Arc`'s value, which `CancelV1` needs.
+pub(crate) fn cancel_word(flag: &salver_core_platform::CancelFlag) -> *const u32 {
+    flag.word().map_or(std::ptr::null(), |word| std::sync::Arc::as_ptr(word).cast())
+}

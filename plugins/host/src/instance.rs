@@ -1,0 +1,195 @@
+//! One load of a model: what a plugin made, until it is unloaded.
+
+use std::ffi::c_void;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use salver_core_platform::{CancelFlag, Options, RunRequest};
+use salver_core_servable::ServableId;
+use salver_core_signature::SignatureSet;
+use salver_core_status::{Quoted, Status};
+use salver_core_tensor::Tensor;
+use salver_plugins_abi as abi;
+
+use crate::inputs::{Described, cancel_word, params};
+use crate::ledger::Ledger;
+use crate::platform::Table;
+use crate::sink::{Failure, Said};
+use crate::{outputs, signatures};
+
+/// What it takes to load a model, and to load it again.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) table: Table,
+    pub(crate) id: ServableId,
+    pub(crate) directory: PathBuf,
+    pub(crate) options: Options,
+}
+
+/// One load of a model. Dropping it unloads.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    /// For messages.
+    plugin: Arc<str>,
+    id: ServableId,
+    model: *mut c_void,
+    functions: Functions,
+    signatures: SignatureSet,
+    ledger: Ledger,
+    has_panicked: AtomicBool,
+}
+
+/// The functions of a [`abi::ModelV1`], all there.
+#[derive(Clone, Copy, Debug)]
+struct Functions {
+    run: unsafe extern "C" fn(
+        *mut c_void,
+        *const abi::RunRequest,
+        *mut abi::Outputs,
+        *const abi::ErrorSink,
+    ) -> u32,
+    release: unsafe extern "C" fn(*mut c_void, *mut c_void),
+    unload: unsafe extern "C" fn(*mut c_void),
+}
+
+// SAFETY: the contract allows every function of a model's table to be called from any thread, many at once.
+unsafe impl Send for Instance {}
+// SAFETY: as above.
+unsafe impl Sync for Instance {}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // SAFETY: runs borrow the instance and outputs own a part of it, so all of them are over; this is the one call.
+        unsafe { (self.functions.unload)(self.model) }
+    }
+}
+
+impl Instance {
+    /// Loads a model. May take minutes.
+    pub(crate) fn load(recipe: &Recipe, cancel: &CancelFlag) -> Result<Arc<Self>, Failure> {
+        use std::os::unix::ffi::OsStrExt;
+        let Recipe { table, id, directory, options } = recipe;
+        let (name, directory, options) =
+            (id.name.as_str(), directory.as_os_str().as_bytes(), params(options));
+        let request = abi::LoadRequest {
+            name: abi::Str::new(name),
+            version: id.version.number(),
+            directory: abi::Str { data: directory.as_ptr().cast(), size: directory.len() },
+            options: options.as_ptr(),
+            option_count: options.len(),
+            cancelled: cancel_word(cancel),
+        };
+        let mut loaded = abi::LoadedModel { model: std::ptr::null_mut(), table: std::ptr::null() };
+        let mut said = Said::default();
+        let sink = said.error_sink();
+        // SAFETY: all that is passed is alive for the call, and the context is the table's own.
+        let code =
+            unsafe { (table.load)(table.context, &raw const request, &raw mut loaded, &raw const sink) };
+        if code != abi::OK {
+            return Err(said.failure(&table.plugin, code, format_args!("loading model {}", Shown(id))));
+        }
+        let wrong = |what: String| {
+            let plugin = Quoted(&table.plugin);
+            Failure::from(Status::internal(format!(
+                "plugin {plugin} loaded model {} wrongly: {what}",
+                Shown(id)
+            )))
+        };
+        // SAFETY: a plugin that returns a pointer that can be right promises that it leads to a table.
+        let model_table = unsafe { abi::array(loaded.table, 1) }.ok().and_then(<[_]>::first);
+        let model_table = model_table.ok_or_else(|| wrong("its table is null or misaligned".to_owned()))?;
+        let Some(unload) = model_table.unload else {
+            return Err(wrong("its table lacks `unload`".to_owned()));
+        };
+        let unload_and = |what: &str| {
+            // SAFETY: the model was just loaded, and nobody has seen it.
+            unsafe { unload(loaded.model) };
+            wrong(what.to_owned())
+        };
+        let (Some(run), Some(release)) = (model_table.run, model_table.release) else {
+            return Err(unload_and("its table lacks `run` or `release`"));
+        };
+        let Some(signatures) = model_table.signatures else {
+            return Err(unload_and("its table lacks `signatures`"));
+        };
+        // SAFETY: the model is loaded; the plugin promises valid signatures until it is unloaded.
+        let signatures =
+            unsafe { signatures::read(signatures(loaded.model)) }.map_err(|what| unload_and(&what))?;
+        Ok(Arc::new(Self {
+            plugin: Arc::clone(&table.plugin),
+            id: id.clone(),
+            model: loaded.model,
+            functions: Functions { run, release, unload },
+            signatures,
+            ledger: Ledger::default(),
+            has_panicked: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn signatures(&self) -> &SignatureSet {
+        &self.signatures
+    }
+
+    /// Runs the model, and checks what it returns.
+    pub(crate) fn run(self: &Arc<Self>, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Failure> {
+        let signature = self.signatures.as_slice().get(request.signature).ok_or_else(|| {
+            Status::internal(format!(
+                "signature {} was asked for, model {} has none there",
+                request.signature,
+                Shown(&self.id)
+            ))
+        })?;
+        let described = Described::new(signature, request)?;
+        let table = described.table(request);
+        let mut out = abi::Outputs { tensors: std::ptr::null(), count: 0, owner: std::ptr::null_mut() };
+        let mut said = Said::default();
+        let sink = said.error_sink();
+        // SAFETY: the model is loaded, and all that is passed is alive for the call.
+        let code =
+            unsafe { (self.functions.run)(self.model, &raw const table, &raw mut out, &raw const sink) };
+        if code != abi::OK {
+            return Err(said.failure(&self.plugin, code, format_args!("running model {}", Shown(&self.id))));
+        }
+        // SAFETY: the run succeeded, and this is the first look at what it returned.
+        unsafe { outputs::take(self, out, signature, request.outputs) }.map_err(|what| {
+            let (plugin, model) = (Quoted(&self.plugin), Shown(&self.id));
+            Status::internal(format!("plugin {plugin}, running model {model}, {what}")).into()
+        })
+    }
+
+    /// Notes that the plugin's code panicked in this instance; `true` for the first time.
+    pub(crate) fn mark_panicked(&self) -> bool {
+        !self.has_panicked.swap(true, Ordering::AcqRel)
+    }
+
+    /// Forgets [`Instance::mark_panicked`].
+    pub(crate) fn unmark_panicked(&self) {
+        self.has_panicked.store(false, Ordering::Release);
+    }
+
+    /// Notes that `owner` is handed out; `false` where it already is. Null stands for no owner.
+    #[must_use]
+    pub(crate) fn hand_out(&self, owner: *mut c_void) -> bool {
+        owner.is_null() || self.ledger.hand_out(owner)
+    }
+
+    /// Gives back what was handed out.
+    pub(crate) fn release(&self, owner: *mut c_void) {
+        if !owner.is_null() {
+            // First: once it is released, the plugin may hand out the same owner to another run.
+            self.ledger.take_back(owner);
+            // SAFETY: `hand_out` saw the owner, `take_back` made sure that nobody else does this.
+            unsafe { (self.functions.release)(self.model, owner) }
+        }
+    }
+}
+
+/// A model in a message.
+struct Shown<'a>(&'a ServableId);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", Quoted(&self.0.to_string()))
+    }
+}

@@ -1,0 +1,97 @@
+//! Opening a library, and checking its tables before anything but its door is called.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use salver_plugins_abi as abi;
+use salver_plugins_abi::rust_door::{self, DoorError};
+
+use crate::inspect::{Door, Inspection};
+use crate::platform::{PluginPlatform, Table};
+use crate::sink::Said;
+use crate::{Error, HostServices, tables};
+
+/// Opens the library that `plugin` describes, for good, and starts the plugin.
+pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Vec<PluginPlatform>, Error> {
+    let path = &plugin.path;
+    // Every symbol is resolved now: one that is missing is an error here, and not the end of the server later.
+    // SAFETY: opening runs the library's constructors. The operator put it where plugins are looked for.
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
+        .map_err(|error| Error::DoesNotOpen { path: path.clone(), what: error.to_string() })?;
+    let table = match plugin.door {
+        Door::Rust => rust_door::open(path).map_err(|error| door_error(path, error))?,
+        Door::C => c_door(path, &library)?,
+    };
+    // Threads, and whatever the plugin registered, may outlive every sign of it: the library stays.
+    std::mem::forget(library);
+    let bad = |what: String| Error::BadTable { path: path.clone(), what };
+    // SAFETY: a pointer that can be right is that of a table, which lives as long as the library.
+    let table = unsafe { one(table) }.ok_or_else(|| bad("the plugin's is null or misaligned".to_owned()))?;
+    let (Some(start), Some(count), Some(platform)) = (table.start, table.platform_count, table.platform)
+    else {
+        return Err(bad("the plugin's lacks a function".to_owned()));
+    };
+    let mut said = Said::default();
+    let sink = said.error_sink();
+    // SAFETY: the tables live as long as the process, the sink as long as the call.
+    let code = unsafe { start(tables::tables_for(plugin, services), &raw const sink) };
+    if code != abi::OK {
+        let source = said.failure(&plugin.name, code, format_args!("starting")).status;
+        return Err(Error::Start { path: path.clone(), source });
+    }
+    // SAFETY: the plugin is started.
+    let count = unsafe { count() };
+    if count != plugin.platforms.len() {
+        return Err(bad(format!("it has {count} platforms, its note lists {}", plugin.platforms.len())));
+    }
+    let name: Arc<str> = plugin.name.as_str().into();
+    let checked = |(index, wanted): (usize, &String)| {
+        // SAFETY: the plugin is started, and has more platforms than `index`.
+        let table = unsafe { one(platform(index)) };
+        let table = table.ok_or_else(|| format!("platform {index} is null or misaligned"))?;
+        // SAFETY: a plugin promises that its texts are valid.
+        let found = unsafe { table.name.to_text() };
+        if found != *wanted {
+            return Err(format!("platform {index} is called {found:?}, the note lists {wanted:?}"));
+        }
+        let (Some(probe), Some(load)) = (table.probe, table.load) else {
+            return Err(format!("platform `{wanted}` lacks a function"));
+        };
+        let table = Table { plugin: Arc::clone(&name), context: table.context, probe, load };
+        Ok(PluginPlatform { name: wanted.clone(), table })
+    };
+    plugin.platforms.iter().enumerate().map(checked).collect::<Result<_, _>>().map_err(bad)
+}
+
+fn c_door(path: &Path, library: &Library) -> Result<*const abi::PluginV1, Error> {
+    // SAFETY: the note says that the symbol is a function of this type.
+    let door = unsafe { library.get::<abi::TableDoor>(abi::C_DOOR.as_bytes()) }
+        .map_err(|_| Error::NoEntry { path: path.to_owned(), symbol: abi::C_DOOR })?;
+    // SAFETY: the door may be called from any thread, before anything else.
+    let table = unsafe { door(abi::Str::new(abi::PLUGIN_V1)) };
+    if table.is_null() {
+        let what = format!("it does not offer `{}`", abi::PLUGIN_V1);
+        return Err(Error::BadTable { path: path.to_owned(), what });
+    }
+    Ok(table.cast())
+}
+
+fn door_error(path: &Path, error: DoorError) -> Error {
+    let path = path.to_owned();
+    match error {
+        DoorError::Layout { found, wanted, report } => {
+            tracing::debug!(path = %path.display(), "a plugin's tables are laid out otherwise: {report}");
+            Error::Layout { path, found, wanted }
+        }
+        DoorError::Version { what } => Error::Sdk { path, what },
+        DoorError::Other { what } => Error::DoesNotOpen { path, what },
+    }
+}
+
+/// # Safety
+/// `table`, if it is neither null nor misaligned, points to a table that lives as long as the process.
+unsafe fn one<T>(table: *const T) -> Option<&'static T> {
+    // SAFETY: the caller's promise is this function's.
+    unsafe { abi::array(table, 1) }.ok()?.first()
+}

@@ -63,9 +63,7 @@ mod tests {
             version_choice: Some(VersionChoice::Version(3)),
         };
         assert_eq!(request.model_spec, Some(spec));
-        let [InputsEntry { key, value: Some(x) }] = &request.inputs[..] else {
-            panic!("{request:?}")
-        };
+        let [InputsEntry { key, value: Some(x) }] = &request.inputs[..] else { panic!("{request:?}") };
         assert_eq!((key.as_str(), &x.float_val[..]), ("x", &[2.0f32][..]));
         assert_eq!(request.encode_to_vec(), GOLDEN);
     }
@@ -73,10 +71,8 @@ mod tests {
     #[test]
     fn tensor_contents_share_the_memory_of_the_message() {
         let contents = bytes::Bytes::from_static(b"0123456789");
-        let request = inference::ModelInferRequest {
-            raw_input_contents: vec![contents],
-            ..Default::default()
-        };
+        let request =
+            inference::ModelInferRequest { raw_input_contents: vec![contents], ..Default::default() };
         let message = bytes::Bytes::from(request.encode_to_vec());
         let range = message.as_ptr_range();
         let decoded = inference::ModelInferRequest::decode(message.clone()).unwrap();
@@ -90,9 +86,7 @@ mod tests {
             .file
             .iter()
             .flat_map(|file| {
-                file.service
-                    .iter()
-                    .map(|service| format!("{}.{}", file.package(), service.name()))
+                file.service.iter().map(|service| format!("{}.{}", file.package(), service.name()))
             })
             .collect();
         assert_eq!(

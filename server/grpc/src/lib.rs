@@ -1,1 +1,103 @@
 //! The gRPC services of both protocols.
+//!
+//! [`routes`] answers for `tensorflow.serving.PredictionService` and `ModelService`, `inference.GRPCInferenceService`,
+//! `grpc.health.v1.Health` and server reflection. What a request means is decided in `salver-server-inference`, how
+//! messages become tensors in `salver-server-wire`; here are the frames around messages, metadata, and which error a
+//! client of which protocol expects.
+//!
+//! Unary calls do not go through tonic's services: reading a message here means that its size is refused with
+//! RESOURCE_EXHAUSTED before it is held and its structure before it is decoded, and writing one that large outputs are
+//! sent from where the model left them. tonic provides the rest: statuses, health, reflection.
+
+mod health;
+mod message;
+mod metadata;
+mod open_inference;
+mod reply;
+mod tensorflow;
+mod unary;
+
+use std::sync::Arc;
+
+use axum::Router;
+use salver_proto::DESCRIPTORS;
+use salver_server_inference::Inference;
+use salver_server_wire::{Limits, TensorForm, guard};
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+
+use unary::unary;
+
+/// How the services answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// How large requests may be.
+    pub limits: Limits,
+    /// How TensorFlow Serving's replies carry tensors.
+    pub form: TensorForm,
+}
+
+/// What every call is given.
+struct App {
+    inference: Arc<Inference>,
+    options: Options,
+}
+
+const VALID: &str = "the descriptors are compiled in";
+
+/// All services, to be served over HTTP/2. Calls for others are answered with UNIMPLEMENTED.
+#[expect(clippy::expect_used, reason = "the descriptors are compiled in, and every test builds the routes")]
+pub fn routes(inference: Arc<Inference>, options: Options) -> Router {
+    let health = HealthServer::new(health::Health::new(Arc::clone(&inference)));
+    let others = Routes::new(health)
+        .add_service(reflected().build_v1().expect(VALID))
+        .add_service(reflected().build_v1alpha().expect(VALID))
+        .into_axum_router();
+    let app = Arc::new(App { inference, options });
+    Router::new()
+        .route("/tensorflow.serving.PredictionService/Predict", unary(&guard::PREDICT, tensorflow::predict))
+        .route(
+            "/tensorflow.serving.PredictionService/GetModelMetadata",
+            unary(&guard::GET_MODEL_METADATA, tensorflow::get_model_metadata),
+        )
+        .route(
+            "/tensorflow.serving.ModelService/GetModelStatus",
+            unary(&guard::GET_MODEL_STATUS, tensorflow::get_model_status),
+        )
+        .route(
+            "/inference.GRPCInferenceService/ServerLive",
+            unary(&guard::EMPTY, open_inference::server_live),
+        )
+        .route(
+            "/inference.GRPCInferenceService/ServerReady",
+            unary(&guard::EMPTY, open_inference::server_ready),
+        )
+        .route(
+            "/inference.GRPCInferenceService/ModelReady",
+            unary(&guard::MODEL_READY, open_inference::model_ready),
+        )
+        .route(
+            "/inference.GRPCInferenceService/ServerMetadata",
+            unary(&guard::EMPTY, open_inference::server_metadata),
+        )
+        .route(
+            "/inference.GRPCInferenceService/ModelMetadata",
+            unary(&guard::MODEL_METADATA, open_inference::model_metadata),
+        )
+        .route(
+            "/inference.GRPCInferenceService/ModelInfer",
+            unary(&guard::MODEL_INFER, open_inference::model_infer),
+        )
+        .with_state(app)
+        .merge(others)
+}
+
+/// What server reflection tells about.
+fn reflected() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,10 +21,7 @@ fn main() -> anyhow::Result<()> {
             continue;
         }
         if check {
-            bail!(
-                "{} is not what its source makes: run `cargo xtask codegen`",
-                path.display()
-            );
+            bail!("{} is not what its source makes: run `cargo xtask codegen`", path.display());
         }
         fs::write(root.join(&path), contents).with_context(|| format!("writing {}", path.display()))?;
     }

@@ -38,19 +38,13 @@ const SHARED_BYTES: [&str; 6] = [
 pub(crate) fn generate(root: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut descriptors =
         protox::compile(ROOTS, [root.join(SOURCES)]).context("compiling the .proto files")?;
-    let mut files = vec![(
-        Path::new(GENERATED).join("descriptor.bin"),
-        published(&descriptors),
-    )];
+    let mut files = vec![(Path::new(GENERATED).join("descriptor.bin"), published(&descriptors))];
     for file in &mut descriptors.file {
         let mut documented = Vec::new();
         for (message, index) in file.message_type.iter_mut().zip(0..) {
             list_map_entries(message, &[MESSAGE_OF_FILE, index], &mut documented);
         }
-        file.source_code_info
-            .get_or_insert_default()
-            .location
-            .extend(documented);
+        file.source_code_info.get_or_insert_default().location.extend(documented);
     }
     let out = tempfile::tempdir().context("making a temporary directory")?;
     let mut builder = tonic_prost_build::configure()
@@ -61,15 +55,10 @@ pub(crate) fn generate(root: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     for field in SHARED_BYTES {
         builder = builder.bytes(field);
     }
-    builder
-        .compile_fds(descriptors)
-        .context("generating messages and services")?;
+    builder.compile_fds(descriptors).context("generating messages and services")?;
     for entry in fs::read_dir(out.path())? {
         let entry = entry?;
-        files.push((
-            Path::new(GENERATED).join(entry.file_name()),
-            fs::read(entry.path())?,
-        ));
+        files.push((Path::new(GENERATED).join(entry.file_name()), fs::read(entry.path())?));
     }
     files.sort();
     Ok(files)
@@ -95,12 +84,7 @@ const MESSAGE_OF_MESSAGE: i32 = 3;
 /// The entries are messages that no source file spells out, and the generator insists on a place for each; so they
 /// get one, with a comment.
 fn list_map_entries(message: &mut DescriptorProto, path: &[i32], documented: &mut Vec<Location>) {
-    if message
-        .options
-        .as_mut()
-        .and_then(|options| options.map_entry.take())
-        .is_some()
-    {
+    if message.options.as_mut().and_then(|options| options.map_entry.take()).is_some() {
         documented.push(comment(path, " One entry of a map."));
         for (field, text) in [" The key.", " The value."].into_iter().enumerate() {
             documented.push(comment(&[path, &[FIELD_OF_MESSAGE, field as i32]].concat(), text));
@@ -112,11 +96,7 @@ fn list_map_entries(message: &mut DescriptorProto, path: &[i32], documented: &mu
 }
 
 fn comment(path: &[i32], text: &str) -> Location {
-    Location {
-        path: path.to_vec(),
-        leading_comments: Some(text.to_owned()),
-        ..Location::default()
-    }
+    Location { path: path.to_vec(), leading_comments: Some(text.to_owned()), ..Location::default() }
 }
 
 #[cfg(test)]
@@ -128,11 +108,7 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for (path, contents) in generate(&root).unwrap() {
             let committed = fs::read(root.join(&path)).unwrap_or_default();
-            assert!(
-                committed == contents,
-                "{} is out of date: run `cargo xtask codegen`",
-                path.display()
-            );
+            assert!(committed == contents, "{} is out of date: run `cargo xtask codegen`", path.display());
         }
     }
 }

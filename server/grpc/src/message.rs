@@ -1,0 +1,171 @@
+//! Reading the one message of a unary request.
+
+use std::pin::pin;
+
+use bytes::{Buf, Bytes};
+use http_body::Body;
+use http_body_util::BodyExt;
+use salver_core_status::Status;
+
+/// The bytes in front of a message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
+/// The encoded message of a unary request. Shares the frame that it came in where it came in one.
+///
+/// Holds at most a small multiple of what has arrived, whatever length the request claims, and never more than
+/// `max_bytes`.
+///
+/// # Errors
+/// RESOURCE_EXHAUSTED where the message is longer than `max_bytes`; UNIMPLEMENTED where it is compressed;
+/// INVALID_ARGUMENT where there is none, more than one, or one that is cut off; CANCELLED where the client went away.
+pub(crate) async fn read<B>(body: B, max_bytes: usize) -> Result<Bytes, Status>
+where
+    B: Body<Data = Bytes>,
+{
+    let mut body = pin!(body);
+    let mut start = Vec::new();
+    let mut first = Bytes::new();
+    // The first frame nearly always holds the prefix, if not the message.
+    while start.len() + first.len() < PREFIX {
+        start.extend_from_slice(&first);
+        first = match next(&mut body).await? {
+            Some(data) => data,
+            None => return Err(cut_off(start.len(), PREFIX)),
+        };
+    }
+    if !start.is_empty() {
+        start.extend_from_slice(&first);
+        first = start.into();
+    }
+    let length = parse_prefix(&first, max_bytes)?;
+    first.advance(PREFIX);
+
+    let mut message = first;
+    if message.len() < length {
+        let mut gathered = Vec::with_capacity(length.min(message.len().saturating_mul(64)));
+        gathered.extend_from_slice(&message);
+        while gathered.len() < length {
+            match next(&mut body).await? {
+                Some(data) => {
+                    if gathered.capacity() - gathered.len() < data.len() {
+                        let room = length.min(gathered.len().saturating_mul(2));
+                        gathered.reserve_exact(room.saturating_sub(gathered.len()).max(data.len()));
+                    }
+                    gathered.extend_from_slice(&data);
+                }
+                None => return Err(cut_off(gathered.len(), length)),
+            }
+        }
+        message = gathered.into();
+    }
+    if message.len() > length || next(&mut body).await?.is_some() {
+        return Err(Status::invalid_argument("the request goes on after its message"));
+    }
+    Ok(message)
+}
+
+fn parse_prefix(first: &[u8], max_bytes: usize) -> Result<usize, Status> {
+    let Some(&[compressed, a, b, c, d]) = first.first_chunk::<PREFIX>() else {
+        return Err(cut_off(first.len(), PREFIX));
+    };
+    match compressed {
+        0 => {}
+        1 => return Err(Status::unimplemented("compressed messages are not supported")),
+        other => {
+            let message = format!("the message begins with {other}, wanted 0 (plain) or 1 (compressed)");
+            return Err(Status::invalid_argument(message));
+        }
+    }
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    if length > max_bytes {
+        return Err(Status::resource_exhausted(format!(
+            "the message has {length} bytes, at most {max_bytes} are allowed"
+        )));
+    }
+    Ok(length)
+}
+
+/// The next frame of data that is not empty.
+async fn next<B>(body: &mut std::pin::Pin<&mut B>) -> Result<Option<Bytes>, Status>
+where
+    B: Body<Data = Bytes>,
+{
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Status::cancelled("the client went away"))?;
+        match frame.into_data() {
+            Ok(data) if !data.is_empty() => return Ok(Some(data)),
+            // Trailers mean nothing in a request.
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+fn cut_off(found: usize, wanted: usize) -> Status {
+    Status::invalid_argument(format!("the message is cut off: got {found} of {wanted} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use std::convert::Infallible;
+
+    fn framed(message: &[u8]) -> Bytes {
+        let mut framed = vec![0];
+        framed.extend((message.len() as u32).to_be_bytes());
+        framed.extend(message);
+        framed.into()
+    }
+
+    async fn read_in_parts(whole: &Bytes, part: usize, max_bytes: usize) -> Result<Bytes, Status> {
+        let parts: Vec<_> = (0..whole.len())
+            .step_by(part)
+            .map(|at| Ok::<_, Infallible>(Frame::data(whole.slice(at..whole.len().min(at + part)))))
+            .collect();
+        read(StreamBody::new(stream::iter(parts)), max_bytes).await
+    }
+
+    #[tokio::test]
+    async fn a_message_is_read_in_however_many_parts_it_comes() {
+        let message: Vec<u8> = (0..=255).collect();
+        let whole = framed(&message);
+        for part in 1..=whole.len() {
+            assert_eq!(read_in_parts(&whole, part, 256).await.unwrap(), message, "in parts of {part}");
+        }
+        assert_eq!(read_in_parts(&framed(b""), 5, 0).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn a_message_in_one_part_is_not_copied() {
+        let whole = framed(b"message");
+        let message = read_in_parts(&whole, whole.len(), 100).await.unwrap();
+        assert_eq!(message.as_ptr(), whole[PREFIX..].as_ptr());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_one_whole_plain_message_is_refused() {
+        let refused = |bytes: &'static [u8]| async move {
+            read_in_parts(&Bytes::from_static(bytes), 3, 10).await.unwrap_err()
+        };
+        let invalid = Status::invalid_argument;
+        assert_eq!(refused(b"").await, invalid("the message is cut off: got 0 of 5 bytes"));
+        assert_eq!(refused(b"\0\0\0").await, invalid("the message is cut off: got 3 of 5 bytes"));
+        assert_eq!(refused(b"\0\0\0\0\x03ab").await, invalid("the message is cut off: got 2 of 3 bytes"));
+        assert_eq!(refused(b"\0\0\0\0\x01ab").await, invalid("the request goes on after its message"));
+        assert_eq!(
+            refused(b"\x02\0\0\0\0").await,
+            invalid("the message begins with 2, wanted 0 (plain) or 1 (compressed)")
+        );
+        assert_eq!(
+            refused(b"\x01\0\0\0\0").await,
+            Status::unimplemented("compressed messages are not supported")
+        );
+        assert_eq!(
+            refused(b"\0\xff\xff\xff\xff").await,
+            Status::resource_exhausted("the message has 4294967295 bytes, at most 10 are allowed")
+        );
+    }
+}

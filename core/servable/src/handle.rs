@@ -189,4 +189,29 @@ mod loom_tests {
             assert_eq!(Arc::strong_count(&value), 1);
         });
     }
+
+    #[test]
+    fn a_reader_that_races_with_the_end_of_the_tenancy_is_told_of_nothing_too_early() {
+        loom::model(|| {
+            let value = Arc::new(7);
+            let told = Arc::new(AtomicUsize::new(0));
+            let (owned, tell) = (Arc::clone(&value), Arc::clone(&told));
+            let id = ServableId::new("m", Version::new(1).unwrap());
+            let tenancy = Arc::new(Tenancy::new(id, value, 2, move || {
+                // Nobody but the owner refers to the value from here on.
+                assert_eq!(Arc::strong_count(&owned), 1);
+                tell.fetch_add(1, Ordering::SeqCst);
+            }));
+            // As a reader of a map does: it refers to the tenancy just long enough to take a handle.
+            let found = Arc::clone(&tenancy);
+            let reader = thread::spawn(move || {
+                let handle = found.handle(1);
+                drop(found);
+                assert_eq!(*handle, 7);
+            });
+            drop(tenancy);
+            reader.join().unwrap();
+            assert_eq!(told.load(Ordering::SeqCst), 1);
+        });
+    }
 }

@@ -1,0 +1,119 @@
+//! What is in a folder: versions in a base path, models in a repository.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use salver_core_servable::Version;
+use salver_core_status::{Code, Quoted, Status};
+
+/// The versions in a base path.
+pub(crate) struct Versions {
+    pub(crate) paths: BTreeMap<Version, PathBuf>,
+    /// A sentence for each version that is there twice.
+    pub(crate) duplicates: Vec<String>,
+}
+
+/// The versions stored at `base_path`. Of two folders of the same number (`1` and `001`) the lexicographically later
+/// counts.
+///
+/// # Errors
+/// As [`subfolders`].
+pub(crate) fn versions(base_path: &Path) -> Result<Versions, Status> {
+    let mut versions = Versions { paths: BTreeMap::new(), duplicates: Vec::new() };
+    for (name, path) in subfolders(base_path)? {
+        let Some(version) = name.to_str().and_then(parse_version) else { continue };
+        if let Some(other) = versions.paths.insert(version, path.clone()) {
+            let sentence =
+                format!("{} is used, and {}, of the same version, is not", shown(&path), shown(&other));
+            versions.duplicates.push(sentence);
+        }
+    }
+    Ok(versions)
+}
+
+/// The folders in a folder, in order, links to folders among them; hidden ones left out.
+///
+/// # Errors
+/// NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (not a folder) or UNAVAILABLE, naming the path. A listing is whole
+/// or an error: what an incomplete one leaves out would be unloaded.
+pub(crate) fn subfolders(path: &Path) -> Result<Vec<(OsString, PathBuf)>, Status> {
+    list(path).map_err(|error| explain(path, &error))
+}
+
+fn list(path: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let kind = entry.file_type()?;
+        if kind.is_dir() || (kind.is_symlink() && leads_to_folder(&entry.path())?) {
+            folders.push((name, entry.path()));
+        }
+    }
+    folders.sort_unstable();
+    Ok(folders)
+}
+
+/// Whether a link leads to a folder. One that leads nowhere does not.
+fn leads_to_folder(link: &Path) -> io::Result<bool> {
+    match fs::metadata(link) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn explain(path: &Path, error: &io::Error) -> Status {
+    let code = match error.kind() {
+        io::ErrorKind::NotFound => Code::NotFound,
+        io::ErrorKind::PermissionDenied => Code::PermissionDenied,
+        io::ErrorKind::NotADirectory => Code::InvalidArgument,
+        _ => Code::Unavailable,
+    };
+    Status::new(code, format!("listing {}: {error}", shown(path)))
+}
+
+/// A path as text for a person.
+pub(crate) fn shown(path: &Path) -> String {
+    Quoted(&path.to_string_lossy()).to_string()
+}
+
+/// The version that a folder's name stands for; `None` where it is not a number, or too large a one.
+fn parse_version(name: &str) -> Option<Version> {
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+    name.parse().ok().filter(|_| is_number).and_then(Version::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_that_are_not_plain_numbers_are_not_versions() {
+        for name in ["", "+1", "-1", "1.0", "v1", "1 ", "١", "9223372036854775808"] {
+            assert_eq!(parse_version(name), None, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_read_back_whatever_its_leading_zeros(number in 0..=i64::MAX, zeros in 0..30_usize) {
+            let name = format!("{}{number}", "0".repeat(zeros));
+            prop_assert_eq!(parse_version(&name), Version::new(number));
+        }
+
+        #[test]
+        fn any_name_is_a_version_or_not(name: String) {
+            let is_version = parse_version(&name).is_some();
+            prop_assert!(!is_version || name.trim_start_matches('0').len() < 20);
+        }
+    }
+}

@@ -20,21 +20,30 @@ mod unary;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::Uri;
+use axum::response::Response;
+use axum::routing::any;
+use salver_core_status::{Quoted, Status};
 use salver_proto::DESCRIPTORS;
 use salver_server_inference::Inference;
-use salver_server_wire::{Limits, TensorForm, guard};
-use tonic::service::Routes;
+use salver_server_wire::guard;
 use tonic_health::pb::health_server::HealthServer;
 
 use unary::unary;
 
 /// How the services answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How large requests may be.
-    pub limits: Limits,
-    /// How TensorFlow Serving's replies carry tensors.
-    pub form: TensorForm,
+    /// The longest encoded request, and the largest tensor that a request may stand for without spelling it out, in
+    /// bytes.
+    pub max_request_bytes: usize,
+}
+
+/// 64 MiB, which is also Triton's limit over HTTP.
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_request_bytes: 64 << 20 }
+    }
 }
 
 /// What every call is given.
@@ -45,14 +54,14 @@ struct App {
 
 const VALID: &str = "the descriptors are compiled in";
 
-/// All services, to be served over HTTP/2. Calls for others are answered with UNIMPLEMENTED.
+/// All services, to be served over HTTP/2.
+///
+/// There is no fallback, so that other routes can be merged: what nothing answers is 404 in HTTP, which gRPC clients
+/// read as UNIMPLEMENTED.
 #[expect(clippy::expect_used, reason = "the descriptors are compiled in, and every test builds the routes")]
 pub fn routes(inference: Arc<Inference>, options: Options) -> Router {
     let health = HealthServer::new(health::Health::new(Arc::clone(&inference)));
-    let others = Routes::new(health)
-        .add_service(reflected().build_v1().expect(VALID))
-        .add_service(reflected().build_v1alpha().expect(VALID))
-        .into_axum_router();
+    let (v1, v1alpha) = (reflected().build_v1().expect(VALID), reflected().build_v1alpha().expect(VALID));
     let app = Arc::new(App { inference, options });
     Router::new()
         .route("/tensorflow.serving.PredictionService/Predict", unary(&guard::PREDICT, tensorflow::predict))
@@ -88,8 +97,18 @@ pub fn routes(inference: Arc<Inference>, options: Options) -> Router {
             "/inference.GRPCInferenceService/ModelInfer",
             unary(&guard::MODEL_INFER, open_inference::model_infer),
         )
+        .route("/tensorflow.serving.PredictionService/{call}", any(unknown))
+        .route("/tensorflow.serving.ModelService/{call}", any(unknown))
+        .route("/inference.GRPCInferenceService/{call}", any(unknown))
+        .route_service("/grpc.health.v1.Health/{call}", health)
+        .route_service("/grpc.reflection.v1.ServerReflection/{call}", v1)
+        .route_service("/grpc.reflection.v1alpha.ServerReflection/{call}", v1alpha)
         .with_state(app)
-        .merge(others)
+}
+
+/// Answers a call that a service of ours does not have.
+async fn unknown(uri: Uri) -> Response {
+    reply::response(Err(Status::unimplemented(format!("there is no call {}", Quoted(uri.path())))))
 }
 
 /// What server reflection tells about.

@@ -14,7 +14,7 @@ use salver_proto::tensorflow::serving::{
     ModelSpec, PredictRequest, PredictResponse,
 };
 use salver_server_inference::{Api, Call};
-use salver_server_wire as wire;
+use salver_server_wire::{self as wire, TensorForm};
 
 use crate::App;
 use crate::metadata::Head;
@@ -38,7 +38,7 @@ pub(crate) async fn predict(app: Arc<App>, head: Head, request: PredictRequest) 
     })?;
     let mut tensors = Vec::with_capacity(inputs.len());
     for input in inputs {
-        let tensor = wire::decode_tensor(input.value.unwrap_or_default(), &app.options.limits)
+        let tensor = wire::decode_tensor(input.value.unwrap_or_default(), app.options.max_request_bytes)
             .map_err(|status| status.context(format_args!("input {}", Quoted(&input.key))))?;
         tensors.push((input.key, tensor));
     }
@@ -49,7 +49,7 @@ pub(crate) async fn predict(app: Arc<App>, head: Head, request: PredictRequest) 
 
     let mut outputs = Vec::new();
     for (spec, tensor) in answer.outputs() {
-        let value = Some(wire::encode_tensor(tensor, app.options.form)?);
+        let value = Some(wire::encode_tensor(tensor, TensorForm::Lists)?);
         outputs.push(OutputsEntry { key: spec.name.clone(), value });
     }
     let signature = answer.signature().map_or("", |signature| &signature.name);

@@ -50,16 +50,15 @@ impl Model for Echo {
     }
 
     fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
-        let waits = request.context.parameters.bool("wait")? == Some(true);
-        if waits {
+        if request.context.parameters.bool("wait")? == Some(true) {
             let _ = self.events.send("waiting");
-        }
-        while waits {
-            if let Err(status) = request.context.check(std::time::Instant::now()) {
-                let _ = self.events.send("given up");
-                return Err(status);
+            loop {
+                if let Err(status) = request.context.check(std::time::Instant::now()) {
+                    let _ = self.events.send("given up");
+                    return Err(status);
+                }
+                std::thread::yield_now();
             }
-            std::thread::yield_now();
         }
         let x = request.input(0)?;
         let output = |output: &usize| {
@@ -115,8 +114,8 @@ impl Catalog for Known {
 
 const LIMIT: usize = 1 << 20;
 
-/// Serves on a port of its own until the test ends. The receiver hears how a run that waits is getting on.
-async fn serve() -> (SocketAddr, UnboundedReceiver<&'static str>) {
+/// The services. The receiver hears how a run that waits is getting on.
+fn app() -> (Router, UnboundedReceiver<&'static str>) {
     let (sender, events) = unbounded_channel();
     let id = ServableId::new("echo", Version::new(3).unwrap());
     let gate = GateOptions { max_running: 4, max_waiting: 4 };
@@ -124,8 +123,12 @@ async fn serve() -> (SocketAddr, UnboundedReceiver<&'static str>) {
     let served = Served::new(&id, Box::new(Echo::new(sender)), "fake", options, Arc::new(NoObserver));
     let tenancy = Tenancy::new(id, Arc::new(served), 1, || {});
     let inference = Inference::new(Arc::new(One(tenancy)), Arc::new(Known), Arc::new(NoObserver));
-    let limits = Limits { max_message_bytes: LIMIT, max_tensor_bytes: LIMIT };
-    let router = routes(inference, Options { limits, ..Options::default() });
+    (routes(inference, Options { max_request_bytes: LIMIT }), events)
+}
+
+/// Serves on a port of its own until the test ends.
+async fn serve() -> (SocketAddr, UnboundedReceiver<&'static str>) {
+    let (router, events) = app();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

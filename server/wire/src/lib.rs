@@ -12,7 +12,6 @@ mod describe;
 mod dtype;
 pub mod guard;
 mod infer;
-mod limits;
 mod parameters;
 mod spec;
 mod status;
@@ -20,7 +19,6 @@ mod tensor;
 
 pub use describe::{signature_def_map, tensor_metadata};
 pub use infer::{decode_inputs, decode_raw, encode_output};
-pub use limits::Limits;
 pub use parameters::{decode_parameters, encode_parameters, refuse_unsupported};
 pub use spec::{model_spec, model_version_status, parse_version, version_choice};
 pub use status::{open_inference_http_status, tensorflow_serving_http_status, truncated};

@@ -9,22 +9,23 @@ use salver_core_status::Status;
 use salver_core_tensor::{DType, Element, Shape, Strings, Tensor};
 use salver_proto::tensorflow::{TensorProto, TensorShapeProto};
 
-use crate::{Limits, dtype};
+use crate::dtype;
 
 /// The tensor that `proto` describes.
 ///
-/// Takes lists over and shares `tensor_content` where the elements lie in memory as on the wire.
+/// Takes lists over and shares `tensor_content` where the elements lie in memory as on the wire. A list may leave out
+/// elements that repeat; `max_bytes` is the largest tensor, in memory, that it may stand for that way.
 ///
 /// # Errors
-/// INVALID_ARGUMENT where `proto` is not a tensor; RESOURCE_EXHAUSTED where it stands for a tensor above
-/// [`Limits::max_tensor_bytes`] that it does not spell out.
-pub fn decode_tensor(proto: TensorProto, limits: &Limits) -> Result<Tensor, Status> {
+/// INVALID_ARGUMENT where `proto` is not a tensor; RESOURCE_EXHAUSTED where a list stands for more than
+/// `max_bytes`.
+pub fn decode_tensor(proto: TensorProto, max_bytes: usize) -> Result<Tensor, Status> {
     let dtype = dtype::from_tensorflow(proto.dtype)?;
     let shape = decode_shape(proto.tensor_shape.as_ref())?;
     if !proto.tensor_content.is_empty() {
         return from_content(dtype, shape, proto.tensor_content);
     }
-    let list = |field| List { field, dtype, shape: &shape, limits };
+    let list = |field| List { field, dtype, shape: &shape, max_bytes };
     match dtype {
         DType::F32 => owned(list("float_val").extend(proto.float_val)?, shape),
         DType::F64 => owned(list("double_val").extend(proto.double_val)?, shape),
@@ -108,7 +109,7 @@ struct List<'a> {
     field: &'static str,
     dtype: DType,
     shape: &'a Shape,
-    limits: &'a Limits,
+    max_bytes: usize,
 }
 
 impl List<'_> {
@@ -143,7 +144,7 @@ impl List<'_> {
         // Whoever reads the elements one by one sees the last one in full each time.
         let repeats = self.shape.element_count().saturating_sub(values.len());
         let last_bytes = values.last().map_or(0, Bytes::len);
-        if repeats.saturating_mul(last_bytes) > self.limits.max_tensor_bytes {
+        if repeats.saturating_mul(last_bytes) > self.max_bytes {
             return Err(self.too_large());
         }
         let mut buffer = Vec::with_capacity(values.iter().map(Bytes::len).sum());
@@ -163,14 +164,14 @@ impl List<'_> {
                 "tensor of shape {shape} needs {wanted} elements in `{field}`, got {found}"
             )));
         }
-        if wanted > self.limits.max_tensor_bytes / element_bytes {
+        if wanted > self.max_bytes / element_bytes {
             return Err(self.too_large());
         }
         Ok(())
     }
 
     fn too_large(&self) -> Status {
-        let (field, shape, limit) = (self.field, self.shape, self.limits.max_tensor_bytes);
+        let (field, shape, limit) = (self.field, self.shape, self.max_bytes);
         Status::resource_exhausted(format!(
             "`{field}` repeats its last element to shape {shape}, a tensor of more than {limit} bytes"
         ))

@@ -7,8 +7,6 @@ use salver_core_tensor::{DType, Shape, Strings, Tensor};
 use salver_proto::tensorflow::tensor_shape_proto::Dim;
 use salver_proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
 
-use crate::Limits;
-
 fn proto(dtype: DataType, dims: &[i64]) -> TensorProto {
     let dim = dims.iter().map(|size| Dim { size: *size, name: "named".into() }).collect();
     let tensor_shape = Some(TensorShapeProto { dim, unknown_rank: false });
@@ -16,7 +14,7 @@ fn proto(dtype: DataType, dims: &[i64]) -> TensorProto {
 }
 
 fn decode(proto: TensorProto) -> Result<Tensor, salver_core_status::Status> {
-    decode_tensor(proto, &Limits::default())
+    decode_tensor(proto, 64 << 20)
 }
 
 #[track_caller]

@@ -1,9 +1,13 @@
 //! The Python that the demo and the end-to-end tests call the server with.
 //!
-//! A virtual environment in the cache with the clients of `tests/python/requirements.txt` and the stubs that `grpc_tools`
+//! A virtual environment in the cache with the clients of `tests/python/requirements*.txt` and the stubs that `grpc_tools`
 //! makes of `proto/proto/`. It needs `python3` and its pip, and no module beyond: some distributions pack the one that
 //! puts pip into a virtual environment separately, so pip installs into it from outside.
+//!
+//! TensorFlow Serving's own client is among them, without the TensorFlow that it asks for: the few messages it imports
+//! are made of our files, and of those in `tests/python/protos/` that we have no other use for.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,10 +25,12 @@ use crate::workspace::{output, root, run};
 pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
     let version = host_version()?;
     let requirements = root().join("tests/python/requirements.txt");
-    let sources = root().join("proto/proto");
-    let protos = protos(&sources)?;
+    let tensorflow_serving = root().join("tests/python/requirements-tfserving.txt");
+    // The first place that has a file of that name counts.
+    let sources = [root().join("tests/python/protos"), root().join("proto/proto")];
+    let messages = messages(&sources)?;
     let mut stamp = version.clone();
-    for file in std::iter::once(&requirements).chain(&protos) {
+    for file in [&requirements, &tensorflow_serving].into_iter().chain(messages.values()) {
         stamp += &hash::of_file(file)?;
     }
     let stamp = hash::of_bytes(stamp.as_bytes());
@@ -38,14 +44,20 @@ pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
             let python = folder.join("bin/python");
             let packages = "import sysconfig; print(sysconfig.get_path('purelib'))";
             let packages = output(Command::new(&python).args(["-c", packages]))?;
-            run(Command::new("python3")
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"])
-                .args(["--no-warn-script-location", "--target", &packages, "--requirement"])
-                .arg(&requirements))?;
+            let install = |requirements: &Path, extra: &[&str]| {
+                run(Command::new("python3")
+                    .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                    .args(["--require-hashes", "--no-warn-script-location", "--target", &packages])
+                    .args(extra)
+                    .arg("--requirement")
+                    .arg(requirements))
+            };
+            install(&requirements, &[])?;
+            install(&tensorflow_serving, &["--no-deps"])?;
             run(Command::new(&python)
                 .args(["-m", "grpc_tools.protoc", "--python_out", &packages, "--grpc_python_out", &packages])
-                .arg(format!("--proto_path={}", sources.display()))
-                .args(&protos))
+                .args(sources.iter().map(|source| format!("--proto_path={}", source.display())))
+                .args(messages.values()))
         })
         .context("making the Python environment")?;
     Ok(environment.join("bin/python"))
@@ -60,6 +72,21 @@ fn host_version() -> anyhow::Result<String> {
         bail!("python3 says its version is `{version}`");
     }
     Ok(version)
+}
+
+/// The files to make stubs of, by their path within the first of the folders that has them. What the package of
+/// TensorFlow Serving brings is not made again: it is to be tested as its users have it.
+fn messages(sources: &[PathBuf]) -> anyhow::Result<BTreeMap<PathBuf, PathBuf>> {
+    let mut messages = BTreeMap::new();
+    for source in sources {
+        for file in protos(source)? {
+            let name = file.strip_prefix(source)?.to_owned();
+            if !name.starts_with("tensorflow_serving") {
+                messages.entry(name).or_insert(file);
+            }
+        }
+    }
+    Ok(messages)
 }
 
 /// Every `.proto` file below `dir`, sorted.

@@ -26,7 +26,8 @@ impl PluginMetrics for Figures {
             MetricKind::Gauge => Kind::Gauge,
             MetricKind::Histogram => Kind::Seconds,
         };
-        let Some(instrument) = self.registry.custom(kind, &format!("salver_plugin_{plugin}_{name}"), help) else {
+        let Some(instrument) = self.registry.custom(kind, &format!("salver_plugin_{plugin}_{name}"), help)
+        else {
             tracing::warn!(plugin, name, "there are too many figures of plugins, this one is not taken");
             return 0;
         };

@@ -19,6 +19,7 @@ mod stage;
 
 pub use platforms::Platforms;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ use salver_core_observe::Observer;
 use salver_core_status::Status;
 use salver_manager_aspired::AspiredManager;
 use salver_manager_monitor::Monitor;
-use salver_manager_source_file::{FileSystemSource, ModelDir, SourceConfig};
+use salver_manager_source_file::{Config as SourceConfig, FileSystemSource, ModelDir, VersionPolicy};
 use salver_plugins_host::HostServices;
 use salver_server_config::{ModelSettings, ServeConfig};
 use salver_server_inference::{GateOptions, Inference, ServedOptions};
@@ -64,15 +65,19 @@ impl Assembly {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn with_platforms(config: &ServeConfig, platforms: Platforms, registry: Arc<Registry>) -> Result<Self, Status> {
+    pub fn with_platforms(
+        config: &ServeConfig,
+        platforms: Platforms,
+        registry: Arc<Registry>,
+    ) -> Result<Self, Status> {
         let observer: Arc<dyn Observer> = registry;
         let monitor = Arc::new(Monitor::default());
+        let report = Report::new(Arc::clone(&monitor), Arc::clone(&observer));
         let manager = AspiredManager::start(salver_manager_aspired::Options {
             num_load_threads: config.load_threads,
             num_unload_threads: config.unload_threads,
-            observer: Arc::new(Report::new(Arc::clone(&monitor), Arc::clone(&observer))),
             after_unload: Some(Arc::new(salver_server_memory::trim)),
-            ..salver_manager_aspired::Options::default()
+            ..salver_manager_aspired::Options::new(Arc::new(report))
         })?;
         let context = Arc::new(LoaderContext {
             platforms,
@@ -109,24 +114,29 @@ fn served_options(config: &ServeConfig) -> ServedOptions {
     let limits = &config.limits;
     ServedOptions {
         inline_limit: limits.inline_run_limit,
-        gate: GateOptions { max_running: limits.max_concurrent_runs, max_waiting: limits.max_queued_requests },
+        gate: GateOptions {
+            max_running: limits.max_concurrent_runs,
+            max_waiting: limits.max_queued_requests,
+        },
     }
 }
 
 fn source_config(config: &ServeConfig) -> SourceConfig {
-    let of_model = |(name, path): &(String, std::path::PathBuf)| ModelDir {
+    let policy = config.version_policy.clone();
+    let policy_of = move |directory: &Path| -> Result<VersionPolicy, Status> {
+        Ok(ModelSettings::read(directory)?.version_policy.unwrap_or_else(|| policy.clone()))
+    };
+    let of_model = |(name, path): &(String, PathBuf)| ModelDir {
         name: name.as_str().into(),
         base_path: path.clone(),
-        policy: config.version_policy.clone(),
+        // Settings that cannot be read are reported by the load, which reads them too.
+        policy: policy_of(path).unwrap_or_else(|_| config.version_policy.clone()),
     };
-    let default_policy = config.version_policy.clone();
     SourceConfig {
         models: config.models.iter().map(of_model).collect(),
         repositories: config.repositories.clone(),
         poll_interval: config.poll_interval,
         default_policy: config.version_policy.clone(),
-        policy_for: Arc::new(move |_name, directory| {
-            Ok(ModelSettings::read(directory)?.version_policy.unwrap_or_else(|| default_policy.clone()))
-        }),
+        policy_for: Some(Arc::new(move |_name, directory| policy_of(directory))),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use salver_core_loader::{Cancel, Loader};
 use salver_core_observe::{Metric, Observer};
-use salver_core_platform::LoadRequest;
+use salver_core_platform::{CancelFlag, LoadRequest};
 use salver_core_servable::ServableId;
 use salver_core_status::{Code, Status};
 use salver_server_config::ModelSettings;
@@ -22,7 +22,7 @@ pub(crate) struct LoaderContext {
 }
 
 /// Loads the version whose files are in one directory.
-pub struct ModelLoader {
+pub(crate) struct ModelLoader {
     context: Arc<LoaderContext>,
     directory: PathBuf,
 }
@@ -37,9 +37,12 @@ impl ModelLoader {
             Some(model) => ModelSettings::read(model)?,
             None => ModelSettings::default(),
         };
-        let (platform, options) = self.context.platforms.choose(&self.directory, settings.platform.as_deref())?;
+        let (platform, options) =
+            self.context.platforms.choose(&self.directory, settings.platform.as_deref())?;
         let options = options.overlaid(&settings.options);
-        let request = LoadRequest { id, directory: &self.directory, options: &options, cancel };
+        let _ = cancel;
+        let cancel = CancelFlag::new();
+        let request = LoadRequest { id, directory: &self.directory, options: &options, cancel: &cancel };
         let model = platform.load(&request).map_err(|status| {
             status.context(format_args!("platform {}, `{}`", platform.name(), self.directory.display()))
         })?;

@@ -31,12 +31,14 @@ impl Platforms {
         }
         for plugin in plugins.plugins() {
             let inspection = plugin.inspection();
-            let names: Vec<_> = plugin.platforms().iter().map(|platform| platform.name().to_owned()).collect();
+            let names: Vec<_> =
+                plugin.platforms().iter().map(|platform| platform.name().to_owned()).collect();
             let (platforms, file) = (names.join(", "), inspection.path.display());
             tracing::info!(name = inspection.name, version = inspection.version, platforms, %file, "plugin ready");
         }
         let platforms = plugins.platforms();
-        let unknown = options.keys().filter(|name| !platforms.iter().any(|platform| platform.name() == name.as_str()));
+        let unknown =
+            options.keys().filter(|name| !platforms.iter().any(|platform| platform.name() == name.as_str()));
         for name in unknown {
             tracing::warn!(platform = %name, "options are given for a platform that is not installed");
         }
@@ -47,7 +49,11 @@ impl Platforms {
     ///
     /// # Errors
     /// FAILED_PRECONDITION where no platform is right, or several are, telling what each said.
-    pub(crate) fn choose(&self, directory: &Path, wanted: Option<&str>) -> Result<(&dyn Platform, Options), Status> {
+    pub(crate) fn choose(
+        &self,
+        directory: &Path,
+        wanted: Option<&str>,
+    ) -> Result<(&dyn Platform, Options), Status> {
         let platform = match wanted {
             Some(name) => self.named(name)?,
             None => self.recognising(directory)?,
@@ -87,8 +93,10 @@ impl Platforms {
                 files_in(directory)
             ))),
             several => {
-                let claims: Vec<_> =
-                    several.iter().map(|(platform, file)| format!("{} by `{file}`", platform.name())).collect();
+                let claims: Vec<_> = several
+                    .iter()
+                    .map(|(platform, file)| format!("{} by `{file}`", platform.name()))
+                    .collect();
                 Err(Status::failed_precondition(format!(
                     "several platforms recognise `{shown}`: {}; say which with `platform = \"...\"` in `model.toml`",
                     claims.join(", ")

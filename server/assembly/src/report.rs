@@ -23,7 +23,8 @@ impl StateObserver for Report {
         match &event {
             StateEvent::Version { id, state, .. } => {
                 let version = id.version.to_string();
-                let available = || self.observer.instrument(Metric::ModelAvailable, &[id.name.as_str(), &version]);
+                let available =
+                    || self.observer.instrument(Metric::ModelAvailable, &[id.name.as_str(), &version]);
                 match state {
                     ServableState::Available => {
                         available().record(1.0);

@@ -40,7 +40,8 @@ impl Target<VersionPath> for ModelStage {
                 Ok(directory) => with_settings(version.revision, &directory.path),
                 Err(_) => version.revision,
             };
-            let data = version.data.map(|directory| ModelLoader::new(Arc::clone(&self.context), directory.path));
+            let data =
+                version.data.map(|directory| ModelLoader::new(Arc::clone(&self.context), directory.path));
             Aspired { version: version.version, revision, data }
         };
         let versions = versions.map(|versions| versions.into_iter().map(with_loader).collect());

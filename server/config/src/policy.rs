@@ -1,8 +1,8 @@
 //! Which versions of a model to serve, as people write it.
 
-use salver_manager_source_file::VersionPolicy;
-
+use salver_core_servable::Version;
 use salver_core_status::Quoted;
+use salver_manager_source_file::VersionPolicy;
 
 /// Reads `latest`, `latest:3`, `all` or `specific:1,7`.
 pub(crate) fn parse_policy(text: &str) -> Result<VersionPolicy, String> {
@@ -15,9 +15,11 @@ pub(crate) fn parse_policy(text: &str) -> Result<VersionPolicy, String> {
         },
         ("all", None) => Ok(VersionPolicy::All),
         ("specific", Some(versions)) => {
-            let version = |text: &str| match text.trim().parse::<i64>() {
-                Ok(number) if number >= 0 => Ok(number),
-                _ => Err(format!("{} is not a version number", Quoted(text))),
+            let version = |text: &str| {
+                let number = text.trim().parse().ok();
+                number
+                    .and_then(Version::new)
+                    .ok_or_else(|| format!("{} is not a version number", Quoted(text)))
             };
             Ok(VersionPolicy::Specific(versions.split(',').map(version).collect::<Result<_, _>>()?))
         }
@@ -37,7 +39,10 @@ mod tests {
         assert_eq!(parse_policy("latest"), Ok(VersionPolicy::Latest(1)));
         assert_eq!(parse_policy("latest:3"), Ok(VersionPolicy::Latest(3)));
         assert_eq!(parse_policy("all"), Ok(VersionPolicy::All));
-        assert_eq!(parse_policy("specific:1, 7"), Ok(VersionPolicy::Specific(vec![1, 7])));
+        assert_eq!(
+            parse_policy("specific:1, 7"),
+            Ok(VersionPolicy::Specific(vec![Version::new(1).unwrap(), Version::new(7).unwrap()]))
+        );
         for text in ["", "newest", "latest:0", "latest:x", "all:1", "specific", "specific:", "specific:-1"] {
             assert!(parse_policy(text).is_err(), "{text}");
         }

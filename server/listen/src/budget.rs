@@ -11,6 +11,7 @@ use axum::response::Response;
 use http::{Request, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use salver_core_status::Status;
 
 /// How many bytes of request bodies may be in memory at once. Clones share it.
 #[derive(Clone, Debug)]
@@ -67,13 +68,16 @@ struct Reservation {
 
 impl Reservation {
     /// Takes `bytes` more.
-    fn take(&self, bytes: usize) -> Result<(), tonic::Status> {
+    ///
+    /// # Errors
+    /// UNAVAILABLE, as the error of the body: whoever reads the body finds this [`Status`] behind it.
+    fn take(&self, bytes: usize) -> Result<(), Status> {
         let shared = &self.budget.0;
         let before = shared.taken.fetch_add(bytes, Ordering::Relaxed);
         // Noted first, so that the drop gives it back in either case.
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > shared.limit {
-            return Err(tonic::Status::unavailable(self.budget.exhausted()));
+            return Err(Status::unavailable(self.budget.exhausted()));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Generates the committed code: messages, services and the C header.
 
+mod header;
 mod proto;
 
 use std::path::Path;
@@ -15,7 +16,9 @@ fn main() -> anyhow::Result<()> {
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let root = root.canonicalize().context("finding the repository")?;
-    for (path, contents) in proto::generate(&root)? {
+    let mut files = proto::generate(&root)?;
+    files.push(header::generate(&root)?);
+    for (path, contents) in files {
         let committed = fs::read(root.join(&path)).unwrap_or_default();
         if committed == contents {
             continue;

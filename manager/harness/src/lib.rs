@@ -153,14 +153,9 @@ mod tests {
 
     /// The table of this crate's documentation, as it is printed there.
     fn table() -> Vec<[String; 4]> {
-        let rows = include_str!("lib.rs")
-            .lines()
-            .filter_map(|line| line.strip_prefix("//! | "));
+        let rows = include_str!("lib.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
         let row = |row: &str| {
-            let mut cells = row
-                .trim_end_matches('|')
-                .split('|')
-                .map(|cell| cell.trim().to_owned());
+            let mut cells = row.trim_end_matches('|').split('|').map(|cell| cell.trim().to_owned());
             std::array::from_fn(|_| cells.next().unwrap())
         };
         rows.skip(1).map(row).collect()
@@ -173,10 +168,8 @@ mod tests {
         for state in STATES {
             for event in EVENTS {
                 let names = [format!("{state:?}"), format!("{event:?}")];
-                let row = table
-                    .iter()
-                    .find(|row| row[..2] == names)
-                    .map(|row| [row[2].clone(), row[3].clone()]);
+                let row =
+                    table.iter().find(|row| row[..2] == names).map(|row| [row[2].clone(), row[3].clone()]);
                 let done = step(state, event)
                     .ok()
                     .map(|(next, action)| [format!("{next:?}"), format!("{action:?}")]);
@@ -200,20 +193,8 @@ mod tests {
     #[test]
     fn a_ready_version_is_unloaded_only_after_its_last_handle_is_dropped() {
         use Event::{LastHandleDropped, LoadApproved, LoadSucceeded, UnloadApproved, UnloadFinished};
-        let events = [
-            LoadApproved,
-            LoadSucceeded,
-            UnloadApproved,
-            LastHandleDropped,
-            UnloadFinished,
-        ];
-        let actions = vec![
-            Action::Load,
-            Action::Publish,
-            Action::Withdraw,
-            Action::Unload,
-            Action::End,
-        ];
+        let events = [LoadApproved, LoadSucceeded, UnloadApproved, LastHandleDropped, UnloadFinished];
+        let actions = vec![Action::Load, Action::Publish, Action::Withdraw, Action::Unload, Action::End];
         assert_eq!(live(&events), (State::Disabled, actions));
     }
 
@@ -229,14 +210,8 @@ mod tests {
 
     #[test]
     fn only_the_first_of_two_requests_to_load_succeeds() {
-        let illegal = Illegal {
-            state: State::Loading,
-            event: Event::LoadApproved,
-        };
+        let illegal = Illegal { state: State::Loading, event: Event::LoadApproved };
         assert_eq!(step(State::Loading, Event::LoadApproved), Err(illegal));
-        assert_eq!(
-            illegal.to_string(),
-            "a version that is Loading cannot take the event LoadApproved"
-        );
+        assert_eq!(illegal.to_string(), "a version that is Loading cannot take the event LoadApproved");
     }
 }

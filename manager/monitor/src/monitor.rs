@@ -17,10 +17,7 @@ pub struct Monitor {
 impl Monitor {
     /// A monitor that has heard of nothing.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            states: Mutex::new(States::new(limits)),
-            changed: Condvar::new(),
-        }
+        Self { states: Mutex::new(States::new(limits)), changed: Condvar::new() }
     }
 
     /// The versions of a stream, newest first; `None` where the stream is unknown.
@@ -70,10 +67,7 @@ impl Monitor {
         let is_settled = |states: &States, name: &StreamName| {
             states.stream(name.as_str()).is_some_and(StreamStatus::is_settled)
         };
-        self.wait_until(
-            |states| names.iter().all(|name| is_settled(states, name)),
-            deadline,
-        )
+        self.wait_until(|states| names.iter().all(|name| is_settled(states, name)), deadline)
     }
 }
 
@@ -102,12 +96,7 @@ mod tests {
 
     fn event(name: &str, number: i64, state: ServableState, error: Option<Status>) -> StateEvent {
         let id = ServableId::new(name, Version::new(number).unwrap());
-        StateEvent::Version {
-            id,
-            state,
-            error,
-            at: SystemTime::UNIX_EPOCH,
-        }
+        StateEvent::Version { id, state, error, at: SystemTime::UNIX_EPOCH }
     }
 
     fn tell(monitor: &Monitor, name: &str, states: &[(i64, ServableState)]) {
@@ -118,10 +107,7 @@ mod tests {
 
     fn shown(monitor: &Monitor, name: &str) -> Vec<(i64, ServableState)> {
         let versions = monitor.versions(name).unwrap();
-        versions
-            .iter()
-            .map(|version| (version.version.number(), version.state))
-            .collect()
+        versions.iter().map(|version| (version.version.number(), version.state)).collect()
     }
 
     fn past() -> Instant {
@@ -135,11 +121,7 @@ mod tests {
     #[test]
     fn versions_are_shown_newest_first_at_the_state_heard_of_last() {
         let monitor = Monitor::default();
-        tell(
-            &monitor,
-            "m",
-            &[(9, Start), (10, Start), (2, Available), (9, Loading)],
-        );
+        tell(&monitor, "m", &[(9, Start), (10, Start), (2, Available), (9, Loading)]);
         assert_eq!(shown(&monitor, "m"), [(10, Start), (9, Loading), (2, Available)]);
         assert!(monitor.versions("n").is_none());
         assert_eq!(monitor.streams(), [StreamName::from("m")]);
@@ -168,27 +150,14 @@ mod tests {
 
     #[test]
     fn only_the_versions_that_ended_last_are_kept() {
-        let monitor = Monitor::new(Limits {
-            ended_versions_per_stream: 2,
-            ..Limits::default()
-        });
-        tell(
-            &monitor,
-            "m",
-            &[(0, Available), (4, End), (3, End), (2, End), (1, Loading)],
-        );
-        assert_eq!(
-            shown(&monitor, "m"),
-            [(3, End), (2, End), (1, Loading), (0, Available)]
-        );
+        let monitor = Monitor::new(Limits { ended_versions_per_stream: 2, ..Limits::default() });
+        tell(&monitor, "m", &[(0, Available), (4, End), (3, End), (2, End), (1, Loading)]);
+        assert_eq!(shown(&monitor, "m"), [(3, End), (2, End), (1, Loading), (0, Available)]);
     }
 
     #[test]
     fn past_the_limit_streams_that_are_over_are_forgotten_the_clean_and_the_oldest_first() {
-        let monitor = Monitor::new(Limits {
-            streams: 2,
-            ..Limits::default()
-        });
+        let monitor = Monitor::new(Limits { streams: 2, ..Limits::default() });
         let forgets = |name: &str| {
             let known = monitor.streams().contains(&name.into());
             tell(&monitor, &format!("instead of {name}"), &[(1, End)]);
@@ -210,16 +179,10 @@ mod tests {
         let monitor = Monitor::default();
         tell(&monitor, "m", &[(1, Available)]);
         let error = Some(Status::not_found("no directory"));
-        monitor.observe(StateEvent::Stream {
-            name: "m".into(),
-            error: error.clone(),
-        });
+        monitor.observe(StateEvent::Stream { name: "m".into(), error: error.clone() });
         assert_eq!(monitor.stream("m").unwrap().error, error);
         assert!(monitor.is_available("m"));
-        monitor.observe(StateEvent::Stream {
-            name: "m".into(),
-            error: None,
-        });
+        monitor.observe(StateEvent::Stream { name: "m".into(), error: None });
         assert_eq!(monitor.stream("m").unwrap().error, None);
     }
 
@@ -229,19 +192,13 @@ mod tests {
         let names = ["a".into(), "b".into(), "c".into()];
         assert!(monitor.wait_until_settled(&[], past()));
         tell(&monitor, "a", &[(1, Available), (2, Loading)]);
-        monitor.observe(StateEvent::Stream {
-            name: "c".into(),
-            error: Some(Status::not_found("x")),
-        });
+        monitor.observe(StateEvent::Stream { name: "c".into(), error: Some(Status::not_found("x")) });
         let waiter = {
             let (monitor, names) = (Arc::clone(&monitor), names.clone());
             std::thread::spawn(move || monitor.wait_until_settled(&names, far()))
         };
         tell(&monitor, "a", &[(2, End)]);
-        assert!(
-            !monitor.wait_until_settled(&names, past()),
-            "nothing is heard of b yet"
-        );
+        assert!(!monitor.wait_until_settled(&names, past()), "nothing is heard of b yet");
         tell(&monitor, "b", &[(1, Available)]);
         assert!(waiter.join().unwrap());
     }

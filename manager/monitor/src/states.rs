@@ -52,20 +52,13 @@ pub struct VersionStatus {
 impl Default for Limits {
     /// 8 ended versions of each of 4096 streams.
     fn default() -> Self {
-        Self {
-            ended_versions_per_stream: 8,
-            streams: 4096,
-        }
+        Self { ended_versions_per_stream: 8, streams: 4096 }
     }
 }
 
 impl States {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            streams: BTreeMap::new(),
-            events: 0,
-        }
+        Self { limits, streams: BTreeMap::new(), events: 0 }
     }
 
     /// The stream of this name; `None` where it was never heard of, or is forgotten.
@@ -82,22 +75,13 @@ impl States {
     pub(crate) fn apply(&mut self, event: StateEvent) {
         self.events += 1;
         let changed = self.events;
-        let (StateEvent::Version {
-            id: salver_core_servable::ServableId { name, .. },
-            ..
-        }
+        let (StateEvent::Version { id: salver_core_servable::ServableId { name, .. }, .. }
         | StateEvent::Stream { name, .. }) = &event;
         let stream = self.streams.entry(name.clone()).or_default();
         stream.changed = changed;
         match event {
             StateEvent::Version { id, state, error, at } => {
-                stream.set(VersionStatus {
-                    version: id.version,
-                    state,
-                    error,
-                    at,
-                    changed,
-                });
+                stream.set(VersionStatus { version: id.version, state, error, at, changed });
                 stream.forget_ended(self.limits.ended_versions_per_stream);
             }
             StateEvent::Stream { error, .. } => stream.error = error,
@@ -120,9 +104,7 @@ impl States {
 impl StreamStatus {
     /// Whether any version answers requests.
     pub fn is_available(&self) -> bool {
-        self.versions
-            .iter()
-            .any(|version| version.state == ServableState::Available)
+        self.versions.iter().any(|version| version.state == ServableState::Available)
     }
 
     /// Whether nothing is under way: the source cannot tell, or every version, of at least one, is available or has
@@ -134,9 +116,7 @@ impl StreamStatus {
     }
 
     fn is_over(&self) -> bool {
-        self.versions
-            .iter()
-            .all(|version| version.state == ServableState::End)
+        self.versions.iter().all(|version| version.state == ServableState::End)
     }
 
     fn has_error(&self) -> bool {
@@ -144,14 +124,8 @@ impl StreamStatus {
     }
 
     fn set(&mut self, status: VersionStatus) {
-        let place = self
-            .versions
-            .partition_point(|other| other.version > status.version);
-        match self
-            .versions
-            .get_mut(place)
-            .filter(|other| other.version == status.version)
-        {
+        let place = self.versions.partition_point(|other| other.version > status.version);
+        match self.versions.get_mut(place).filter(|other| other.version == status.version) {
             Some(known) => *known = status,
             None => self.versions.insert(place, status),
         }
@@ -160,12 +134,7 @@ impl StreamStatus {
     fn forget_ended(&mut self, keep: usize) {
         let ended = |version: &&VersionStatus| version.state == ServableState::End;
         while self.versions.iter().filter(ended).count() > keep {
-            let first = self
-                .versions
-                .iter()
-                .filter(ended)
-                .map(|version| version.changed)
-                .min();
+            let first = self.versions.iter().filter(ended).map(|version| version.changed).min();
             self.versions.retain(|version| Some(version.changed) != first);
         }
     }

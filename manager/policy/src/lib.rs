@@ -66,9 +66,7 @@ impl Policy {
 
 fn preserve_availability(versions: &[VersionSnapshot]) -> Option<Action> {
     let is_any_aspired = versions.iter().any(|one| one.is_aspired);
-    let is_aspired_ready = versions
-        .iter()
-        .any(|one| one.is_aspired && one.state == State::Ready);
+    let is_aspired_ready = versions.iter().any(|one| one.is_aspired && one.state == State::Ready);
     let mut surplus: Vec<_> = unaspired_ready(versions).collect();
     surplus.sort_unstable();
     let may_unload = !is_any_aspired || is_aspired_ready || surplus.len() > 1;
@@ -84,24 +82,15 @@ fn preserve_resources(versions: &[VersionSnapshot]) -> Option<Action> {
     }
     let takes_nothing = |one: &VersionSnapshot| matches!(one.state, State::Disabled | State::Failed);
     let is_any_in_the_way = versions.iter().any(|one| !one.is_aspired && !takes_nothing(one));
-    if is_any_in_the_way {
-        None
-    } else {
-        load_highest(versions)
-    }
+    if is_any_in_the_way { None } else { load_highest(versions) }
 }
 
 fn unaspired_ready(versions: &[VersionSnapshot]) -> impl Iterator<Item = Version> {
-    versions
-        .iter()
-        .filter(|one| !one.is_aspired && one.state == State::Ready)
-        .map(|one| one.version)
+    versions.iter().filter(|one| !one.is_aspired && one.state == State::Ready).map(|one| one.version)
 }
 
 fn load_highest(versions: &[VersionSnapshot]) -> Option<Action> {
-    let new = versions
-        .iter()
-        .filter(|one| one.is_aspired && one.state == State::New);
+    let new = versions.iter().filter(|one| one.is_aspired && one.state == State::New);
     new.map(|one| one.version).max().map(Action::Load)
 }
 
@@ -148,24 +137,13 @@ mod tests {
 
         #[test]
         fn loads_the_highest_new_aspired_version() {
-            check(
-                &[(1, Loading, ASPIRED), (2, New, ASPIRED), (3, New, ASPIRED)],
-                load(3),
-            );
+            check(&[(1, Loading, ASPIRED), (2, New, ASPIRED), (3, New, ASPIRED)], load(3));
             check(&[(1, Loading, ASPIRED), (4, New, NOT)], None);
         }
 
         #[test]
         fn unloads_the_lowest_version_not_aspired_before_it_loads() {
-            check(
-                &[
-                    (5, Ready, NOT),
-                    (4, Ready, NOT),
-                    (3, Ready, ASPIRED),
-                    (2, New, ASPIRED),
-                ],
-                unload(4),
-            );
+            check(&[(5, Ready, NOT), (4, Ready, NOT), (3, Ready, ASPIRED), (2, New, ASPIRED)], unload(4));
         }
 
         #[test]
@@ -186,27 +164,18 @@ mod tests {
 
         #[test]
         fn unloads_when_another_is_ready_though_one_is_still_loading() {
-            check(
-                &[(1, Ready, NOT), (2, Loading, ASPIRED), (3, Ready, ASPIRED)],
-                unload(1),
-            );
+            check(&[(1, Ready, NOT), (2, Loading, ASPIRED), (3, Ready, ASPIRED)], unload(1));
         }
 
         #[test]
         fn unloads_when_another_is_ready_though_one_failed() {
-            check(
-                &[(1, Ready, NOT), (2, Failed, ASPIRED), (3, Ready, ASPIRED)],
-                unload(1),
-            );
+            check(&[(1, Ready, NOT), (2, Failed, ASPIRED), (3, Ready, ASPIRED)], unload(1));
         }
 
         #[test]
         fn unloads_down_to_one_when_no_aspired_version_is_ready() {
             check(&[(1, Ready, NOT), (2, Ready, NOT), (3, New, ASPIRED)], unload(1));
-            check(
-                &[(1, Quiescing, NOT), (2, Ready, NOT), (3, New, ASPIRED)],
-                load(3),
-            );
+            check(&[(1, Quiescing, NOT), (2, Ready, NOT), (3, New, ASPIRED)], load(3));
         }
     }
 
@@ -219,28 +188,12 @@ mod tests {
 
         #[test]
         fn unloads_the_first_version_not_aspired_whatever_else_there_is() {
-            check(
-                &[
-                    (1, Ready, ASPIRED),
-                    (4, Ready, NOT),
-                    (2, Ready, NOT),
-                    (3, New, ASPIRED),
-                ],
-                unload(4),
-            );
+            check(&[(1, Ready, ASPIRED), (4, Ready, NOT), (2, Ready, NOT), (3, New, ASPIRED)], unload(4));
         }
 
         #[test]
         fn loads_the_highest_new_aspired_version_when_there_is_none_to_unload() {
-            check(
-                &[
-                    (1, Ready, ASPIRED),
-                    (2, New, ASPIRED),
-                    (4, New, ASPIRED),
-                    (3, New, ASPIRED),
-                ],
-                load(4),
-            );
+            check(&[(1, Ready, ASPIRED), (2, New, ASPIRED), (4, New, ASPIRED), (3, New, ASPIRED)], load(4));
         }
 
         #[test]
@@ -262,10 +215,7 @@ mod tests {
 
         #[test]
         fn one_that_failed_and_one_that_is_gone_allow_loading() {
-            check(
-                &[(1, Failed, NOT), (2, Disabled, NOT), (3, New, ASPIRED)],
-                load(3),
-            );
+            check(&[(1, Failed, NOT), (2, Disabled, NOT), (3, New, ASPIRED)], load(3));
         }
     }
 }

@@ -34,9 +34,8 @@ fn main() {
         })
     };
     let start = Instant::now();
-    let misses = (0..LOOKUPS)
-        .filter(|_| map.get(black_box("model-7"), VersionChoice::Latest).is_err())
-        .count();
+    let misses =
+        (0..LOOKUPS).filter(|_| map.get(black_box("model-7"), VersionChoice::Latest).is_err()).count();
     let elapsed = start.elapsed();
     is_done.store(true, Ordering::Relaxed);
     let swaps = swapper.join().unwrap_or_default();

@@ -56,15 +56,8 @@ impl<T: ?Sized> ServingMap<T> {
 
     /// An empty map whose handles are counted in `shards` places per version, at least one.
     pub fn with_shards(shards: usize) -> Self {
-        let writer = Writer {
-            retired: Vec::new(),
-            labels: BTreeMap::new(),
-        };
-        Self {
-            streams: ArcSwap::default(),
-            writer: Mutex::new(writer),
-            shards,
-        }
+        let writer = Writer { retired: Vec::new(), labels: BTreeMap::new() };
+        Self { streams: ArcSwap::default(), writer: Mutex::new(writer), shards }
     }
 
     /// Makes a version available: when this returns, every look-up finds it.
@@ -78,11 +71,7 @@ impl<T: ?Sized> ServingMap<T> {
         let mut writer = self.writer.lock();
         let streams = self.streams.load_full();
         let replaced = match streams.get(name.as_str()) {
-            Some(stream) => Some(
-                stream
-                    .versions
-                    .swap(Arc::new(stream.versions.load().with(tenancy))),
-            ),
+            Some(stream) => Some(stream.versions.swap(Arc::new(stream.versions.load().with(tenancy)))),
             None => {
                 let labels = writer.labels.get(&name).cloned().unwrap_or_default();
                 let versions = ArcSwap::from_pointee(Versions::new(labels).with(tenancy));
@@ -130,9 +119,7 @@ impl<T: ?Sized> ServingMap<T> {
         let labels = Arc::new(labels);
         let mut writer = self.writer.lock();
         if let Some(stream) = self.streams.load().get(name.as_str()) {
-            stream
-                .versions
-                .store(Arc::new(stream.versions.load().labelled(Arc::clone(&labels))));
+            stream.versions.store(Arc::new(stream.versions.load().labelled(Arc::clone(&labels))));
         }
         if labels.is_empty() {
             writer.labels.remove(name);

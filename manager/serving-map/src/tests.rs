@@ -38,11 +38,7 @@ fn readers_find_a_live_version_at_every_swap_never_go_back_and_never_free_one() 
     let (sender, vacant) = mpsc::channel::<i64>();
     let mut owned = BTreeMap::new();
     let mut publish = |number| {
-        let value = Arc::new(Value {
-            number,
-            is_live: true.into(),
-            dropped_on: Arc::clone(&dropped_on),
-        });
+        let value = Arc::new(Value { number, is_live: true.into(), dropped_on: Arc::clone(&dropped_on) });
         owned.insert(number, Arc::clone(&value));
         let sender = sender.clone();
         map.publish(id(number), value, move || sender.send(number).unwrap());
@@ -56,9 +52,7 @@ fn readers_find_a_live_version_at_every_swap_never_go_back_and_never_free_one() 
             thread::spawn(move || {
                 let mut newest = 0;
                 while !is_done.load(Ordering::Relaxed) {
-                    let handle = map
-                        .get("m", VersionChoice::Latest)
-                        .expect("a version at every moment");
+                    let handle = map.get("m", VersionChoice::Latest).expect("a version at every moment");
                     assert!(handle.is_live.load(Ordering::SeqCst));
                     assert_eq!(handle.id(), &id(handle.number));
                     assert!(handle.number >= newest, "{} after {newest}", handle.number);
@@ -122,10 +116,7 @@ fn a_withdrawn_version_is_vacant_only_after_its_last_handle() {
     let handle = map.get("m", VersionChoice::Latest).unwrap();
     assert!(map.withdraw(&id(1)));
     assert!(!map.withdraw(&id(1)));
-    assert_eq!(
-        map.get("m", VersionChoice::Latest).unwrap_err(),
-        LookupError::Name("m".into())
-    );
+    assert_eq!(map.get("m", VersionChoice::Latest).unwrap_err(), LookupError::Name("m".into()));
     assert!(vacant.try_recv().is_err());
     assert_eq!(*handle, 1);
     drop(handle);
@@ -136,9 +127,7 @@ fn a_withdrawn_version_is_vacant_only_after_its_last_handle() {
 fn the_word_of_vacancy_may_itself_call_the_map() {
     let map = Arc::new(ServingMap::<i64>::new());
     let called = Arc::clone(&map);
-    map.publish(id(1), Arc::new(1), move || {
-        called.publish(id(2), Arc::new(2), || {})
-    });
+    map.publish(id(1), Arc::new(1), move || called.publish(id(2), Arc::new(2), || {}));
     map.withdraw(&id(1));
     assert_eq!(map.available(), [id(2)]);
     map.withdraw(&id(2));
@@ -171,17 +160,8 @@ fn labels_may_be_set_before_the_stream_is_there_and_outlive_its_versions() {
 fn a_miss_says_what_was_asked_for() {
     let map = ServingMap::<i64>::new();
     let missing = LookupError::Version("m".into(), version(3));
-    assert_eq!(
-        map.get("m", VersionChoice::Specific(version(3))).unwrap_err(),
-        missing
-    );
+    assert_eq!(map.get("m", VersionChoice::Specific(version(3))).unwrap_err(), missing);
     map.publish(id(1), Arc::new(1), || {});
-    assert_eq!(
-        map.get("m", VersionChoice::Specific(version(3))).unwrap_err(),
-        missing
-    );
-    assert_eq!(
-        map.get("n", VersionChoice::Latest).unwrap_err(),
-        LookupError::Name("n".into())
-    );
+    assert_eq!(map.get("m", VersionChoice::Specific(version(3))).unwrap_err(), missing);
+    assert_eq!(map.get("n", VersionChoice::Latest).unwrap_err(), LookupError::Name("n".into()));
 }

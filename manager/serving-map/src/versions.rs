@@ -25,10 +25,7 @@ pub(crate) enum Miss {
 
 impl<T: ?Sized> Versions<T> {
     pub(crate) fn new(labels: Arc<Labels>) -> Self {
-        Self {
-            tenancies: Vec::new(),
-            labels,
-        }
+        Self { tenancies: Vec::new(), labels }
     }
 
     /// The tenancy that is asked for.
@@ -39,11 +36,7 @@ impl<T: ?Sized> Versions<T> {
             VersionChoice::Label(label) => *self.labels.get(label).ok_or(Miss::Label)?,
         };
         // From the newest on: a stream has few versions, and the newest are asked for most.
-        let found = self
-            .tenancies
-            .iter()
-            .rev()
-            .find(|tenancy| tenancy.id().version == version);
+        let found = self.tenancies.iter().rev().find(|tenancy| tenancy.id().version == version);
         found.map(Arc::as_ref).ok_or(Miss::Version(version))
     }
 
@@ -60,9 +53,7 @@ impl<T: ?Sized> Versions<T> {
     pub(crate) fn with(&self, tenancy: Tenancy<T>) -> Self {
         let version = tenancy.id().version;
         let mut changed = self.without(version);
-        let place = changed
-            .tenancies
-            .partition_point(|other| other.id().version < version);
+        let place = changed.tenancies.partition_point(|other| other.id().version < version);
         changed.tenancies.insert(place, Arc::new(tenancy));
         changed
     }
@@ -71,18 +62,12 @@ impl<T: ?Sized> Versions<T> {
     pub(crate) fn without(&self, version: Version) -> Self {
         let stays = |tenancy: &&Arc<Tenancy<T>>| tenancy.id().version != version;
         let tenancies = self.tenancies.iter().filter(stays).map(Arc::clone).collect();
-        Self {
-            tenancies,
-            labels: Arc::clone(&self.labels),
-        }
+        Self { tenancies, labels: Arc::clone(&self.labels) }
     }
 
     /// With other labels.
     pub(crate) fn labelled(&self, labels: Arc<Labels>) -> Self {
-        Self {
-            tenancies: self.tenancies.clone(),
-            labels,
-        }
+        Self { tenancies: self.tenancies.clone(), labels }
     }
 }
 
@@ -111,18 +96,12 @@ mod tests {
     #[test]
     fn the_latest_is_the_numerically_largest_in_whatever_order_they_came() {
         assert_eq!(pick(&versions(&[2, 10, 9]), VersionChoice::Latest), Ok(10));
-        assert_eq!(
-            pick(&versions(&[10]).without(version(10)), VersionChoice::Latest),
-            Err(Miss::Empty)
-        );
+        assert_eq!(pick(&versions(&[10]).without(version(10)), VersionChoice::Latest), Err(Miss::Empty));
     }
 
     #[test]
     fn version_nought_can_be_asked_for() {
-        assert_eq!(
-            pick(&versions(&[1, 0]), VersionChoice::Specific(version(0))),
-            Ok(0)
-        );
+        assert_eq!(pick(&versions(&[1, 0]), VersionChoice::Specific(version(0))), Ok(0));
         assert_eq!(
             pick(&versions(&[1]), VersionChoice::Specific(version(0))),
             Err(Miss::Version(version(0)))
@@ -132,13 +111,7 @@ mod tests {
     #[test]
     fn a_label_leads_to_its_version_or_says_which_version_is_not_there() {
         assert_eq!(pick(&versions(&[1, 2, 3]), VersionChoice::Label("canary")), Ok(2));
-        assert_eq!(
-            pick(&versions(&[1, 3]), VersionChoice::Label("canary")),
-            Err(Miss::Version(version(2)))
-        );
-        assert_eq!(
-            pick(&versions(&[1, 3]), VersionChoice::Label("stable")),
-            Err(Miss::Label)
-        );
+        assert_eq!(pick(&versions(&[1, 3]), VersionChoice::Label("canary")), Err(Miss::Version(version(2))));
+        assert_eq!(pick(&versions(&[1, 3]), VersionChoice::Label("stable")), Err(Miss::Label));
     }
 }

@@ -69,7 +69,7 @@ pub struct MetricsV1 {
     pub context: *const c_void,
     /// Makes a metric of a kind such as [`METRIC_COUNTER`] and returns its id, the same for the same name; 0 where the
     /// server does not take it.
-    pub register: unsafe extern "C" fn(context: *const c_void, kind: u32, name: Str, help: Str) -> u64,
+    pub make: unsafe extern "C" fn(context: *const c_void, kind: u32, name: Str, help: Str) -> u64,
     /// Records `value`; does nothing for the id 0.
     pub record: unsafe extern "C" fn(context: *const c_void, id: u64, value: f64),
 }

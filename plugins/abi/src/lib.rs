@@ -51,4 +51,7 @@ pub use time::{instant_at, monotonic_ns};
 
 /// The version of the contract as a whole: the major number of this crate. It rises only when an old table is no
 /// longer offered; a host refuses a plugin whose note says another.
-pub const ABI_MAJOR: u32 = 1;
+pub const ABI_MAJOR: u32 = match u32::from_str_radix(note::ABI, 10) {
+    Ok(number) => number,
+    Err(_) => panic!("a version begins with a number"),
+};

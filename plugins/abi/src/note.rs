@@ -22,6 +22,8 @@ pub const OWNER: &str = "Salver";
 /// The type of the note, among those of its owner.
 pub const TYPE: u32 = 1;
 
+/// [`ABI_MAJOR`](crate::ABI_MAJOR), as a note says it.
+pub const ABI: &str = env!("CARGO_PKG_VERSION_MAJOR");
 /// What this code was built for, as a note says it.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub const TARGET: &str = "x86_64-linux";

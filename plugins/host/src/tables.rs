@@ -31,7 +31,7 @@ pub(crate) fn tables_for(plugin: &Inspection, services: &HostServices) -> &'stat
     Box::leak(Box::new(abi::HostV1 {
         context: context_pointer,
         log: Box::leak(Box::new(abi::LogV1 { context: context_pointer, max_level, write })),
-        metrics: Box::leak(Box::new(abi::MetricsV1 { context: context_pointer, register, record })),
+        metrics: Box::leak(Box::new(abi::MetricsV1 { context: context_pointer, make, record })),
         cpu: Box::leak(Box::new(abi::CpuV1 { context: context_pointer, threads })),
         cancel: &raw const CANCEL,
         plugin_path: abi::Str { data: path.as_ptr().cast(), size: path.len() },
@@ -85,7 +85,7 @@ unsafe extern "C" fn write(pointer: *const c_void, level: u32, target: abi::Str,
     });
 }
 
-unsafe extern "C" fn register(pointer: *const c_void, kind: u32, name: abi::Str, help: abi::Str) -> u64 {
+unsafe extern "C" fn make(pointer: *const c_void, kind: u32, name: abi::Str, help: abi::Str) -> u64 {
     // SAFETY: the plugin passes the table's context, and texts that are valid for the call.
     let (context, name, help) = unsafe { (context(pointer), name.to_text(), help.to_text()) };
     let kind = match kind {

@@ -60,9 +60,8 @@ impl Host {
             return Metric { host: None, id: 0 };
         };
         // SAFETY: as for `cpu_threads`; the texts outlive the call.
-        let id = unsafe {
-            ((*host.metrics).register)((*host.metrics).context, kind, Str::new(name), Str::new(help))
-        };
+        let id =
+            unsafe { ((*host.metrics).make)((*host.metrics).context, kind, Str::new(name), Str::new(help)) };
         Metric { host: Some(host), id }
     }
 

@@ -121,7 +121,8 @@ macro_rules! export_plugin {
             $crate::__private::abi::__rust_door!(Plugin);
 
             $crate::__private::abi::__note!(NOTE, &[
-                "abi=1\ndoor=rust\nname=", $name,
+                "abi=", $crate::__private::abi::note::ABI,
+                "\ndoor=rust\nname=", $name,
                 "\nversion=", ::std::env!("CARGO_PKG_VERSION"),
                 "\ntarget=", $crate::__private::abi::note::TARGET,
                 "\nsdk=", $crate::__private::SDK,

@@ -1,7 +1,8 @@
 //! The Open Inference Protocol's infer response, with the binary extension.
 
+use bytes::Bytes;
 use salver_core_status::{Quoted, Status};
-use salver_core_tensor::{DType, TensorView};
+use salver_core_tensor::{DType, Tensor};
 
 use crate::write::{Layout, StringForm, write_elements, write_text};
 
@@ -24,7 +25,7 @@ pub struct ResponseOutput<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its value.
-    pub tensor: TensorView<'a>,
+    pub tensor: &'a Tensor,
     /// Whether its elements follow the JSON in binary.
     pub is_binary: bool,
 }
@@ -32,10 +33,11 @@ pub struct ResponseOutput<'a> {
 /// A written response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedResponse {
-    /// The JSON, and after it the elements of the binary outputs.
-    pub body: Vec<u8>,
-    /// How many bytes of it are JSON; `None` where no output is binary, and all of them are.
-    pub json_length: Option<usize>,
+    /// The JSON.
+    pub json: Vec<u8>,
+    /// The elements of each binary output, to follow the JSON in this order; not copied. `None` where no output is
+    /// binary, and the JSON is all there is.
+    pub tail: Option<Vec<Bytes>>,
 }
 
 impl InferResponse<'_> {
@@ -45,11 +47,11 @@ impl InferResponse<'_> {
     /// INVALID_ARGUMENT where an output that is not asked for in binary has no JSON form: 16-bit floats and strings
     /// that are not UTF-8.
     pub fn write(&self) -> Result<EncodedResponse, Status> {
-        let elements = self.outputs.iter().map(|output| match output.tensor.bytes() {
-            Some(bytes) if output.is_binary => bytes.len(),
-            _ => output.tensor.len().saturating_mul(2),
-        });
-        let mut out = Vec::with_capacity(elements.fold(256, usize::saturating_add));
+        let in_json = self.outputs.iter().filter(|output| !output.is_binary);
+        let elements = in_json.map(|output| output.tensor.shape().element_count());
+        // A guess that is right for small integers, and a start for the rest.
+        let guess = elements.fold(128, usize::saturating_add).saturating_mul(2);
+        let mut out = Vec::with_capacity(guess);
         out.extend_from_slice(b"{\"model_name\":");
         write_text(&mut out, self.model_name);
         out.extend_from_slice(b",\"model_version\":");
@@ -59,24 +61,23 @@ impl InferResponse<'_> {
             write_text(&mut out, id);
         }
         out.extend_from_slice(b",\"outputs\":[");
+        let mut tail = None;
         for (index, output) in self.outputs.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
-            output.write_json(&mut out)?;
+            if let Some(elements) = output.write(&mut out)? {
+                tail.get_or_insert_with(Vec::new).push(elements);
+            }
         }
         out.extend_from_slice(b"]}");
-        let json_length = out.len();
-        for output in self.outputs.iter().filter(|output| output.is_binary) {
-            output.write_binary(&mut out)?;
-        }
-        let has_binary = self.outputs.iter().any(|output| output.is_binary);
-        Ok(EncodedResponse { body: out, json_length: has_binary.then_some(json_length) })
+        Ok(EncodedResponse { json: out, tail })
     }
 }
 
 impl ResponseOutput<'_> {
-    fn write_json(&self, out: &mut Vec<u8>) -> Result<(), Status> {
+    /// Writes the output; its elements, where they are binary and follow later.
+    fn write(&self, out: &mut Vec<u8>) -> Result<Option<Bytes>, Status> {
         out.extend_from_slice(b"{\"name\":");
         write_text(out, self.name);
         out.extend_from_slice(b",\"datatype\":\"");
@@ -89,16 +90,17 @@ impl ResponseOutput<'_> {
             out.extend_from_slice(itoa::Buffer::new().format(*dim).as_bytes());
         }
         out.push(b']');
-        if self.is_binary {
+        let elements = self.is_binary.then(|| self.elements()).transpose()?;
+        if let Some(elements) = &elements {
             out.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
-            out.extend_from_slice(itoa::Buffer::new().format(self.binary_size()).as_bytes());
+            out.extend_from_slice(itoa::Buffer::new().format(elements.len()).as_bytes());
             out.push(b'}');
         } else {
             out.extend_from_slice(b",\"data\":");
             self.write_data(out)?;
         }
         out.push(b'}');
-        Ok(())
+        Ok(elements)
     }
 
     fn write_data(&self, out: &mut Vec<u8>) -> Result<(), Status> {
@@ -109,28 +111,19 @@ impl ResponseOutput<'_> {
                 "sending {dtype} data via JSON is not supported. Please use the binary data format for output {name}"
             )));
         }
-        let range = 0..self.tensor.len();
-        let outcome = write_elements(out, self.tensor, range, Layout::Flat, StringForm::Text);
+        let tensor = self.tensor.view();
+        let outcome = write_elements(out, tensor, 0..tensor.len(), Layout::Flat, StringForm::Text);
         outcome.map_err(|status| {
             status.context(format_args!("output {name} has no JSON form, please use the binary data format"))
         })
     }
 
-    fn binary_size(&self) -> usize {
-        match (self.tensor.bytes(), self.tensor.strings()) {
-            (Some(bytes), _) => bytes.len(),
-            (None, Some(strings)) => strings.total_bytes() + strings.len() * size_of::<u32>(),
-            (None, None) => 0,
+    /// The elements in binary.
+    fn elements(&self) -> Result<Bytes, Status> {
+        match (self.tensor.fixed(), self.tensor.strings()) {
+            (Some(bytes), _) => Ok(bytes.clone()),
+            (None, Some(strings)) => Ok(strings.view().to_length_prefixed()?),
+            (None, None) => Ok(Bytes::new()),
         }
-    }
-
-    fn write_binary(&self, out: &mut Vec<u8>) -> Result<(), Status> {
-        if let Some(bytes) = self.tensor.bytes() {
-            out.extend_from_slice(bytes);
-        }
-        if let Some(strings) = self.tensor.strings() {
-            out.extend_from_slice(&strings.to_length_prefixed()?);
-        }
-        Ok(())
     }
 }

@@ -242,11 +242,7 @@ fn a_raw_request_takes_its_shape_from_the_signature() {
 fn respond(outputs: &[(&str, &Tensor, bool)]) -> Result<EncodedResponse, Status> {
     let outputs = outputs
         .iter()
-        .map(|(name, tensor, is_binary)| ResponseOutput {
-            name,
-            tensor: tensor.view(),
-            is_binary: *is_binary,
-        })
+        .map(|(name, tensor, is_binary)| ResponseOutput { name, tensor, is_binary: *is_binary })
         .collect();
     InferResponse { model_name: "m", model_version: "1", id: Some("7"), outputs }.write()
 }
@@ -256,18 +252,17 @@ fn a_response_is_flat_json_or_binary_by_output() {
     let tensor = Tensor::from_vec(Shape::new(&[1, 2]).unwrap(), vec![1.0f32, 0.5]).unwrap();
     let strings = Tensor::from_strings(Shape::new(&[1]).unwrap(), ["a"].into_iter().collect()).unwrap();
     let json = respond(&[("y", &tensor, false)]).unwrap();
-    assert_eq!(json.json_length, None);
+    assert_eq!(json.tail, None);
     assert_eq!(
-        String::from_utf8(json.body).unwrap(),
+        String::from_utf8(json.json).unwrap(),
         r#"{"model_name":"m","model_version":"1","id":"7","outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"data":[1.0,0.5]}]}"#
     );
     let binary = respond(&[("y", &tensor, true), ("s", &strings, true), ("t", &strings, false)]).unwrap();
-    let (json, tail) = binary.body.split_at(binary.json_length.unwrap());
     assert_eq!(
-        std::str::from_utf8(json).unwrap(),
+        String::from_utf8(binary.json).unwrap(),
         r#"{"model_name":"m","model_version":"1","id":"7","outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"parameters":{"binary_data_size":8}},{"name":"s","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":5}},{"name":"t","datatype":"BYTES","shape":[1],"data":["a"]}]}"#
     );
-    assert_eq!(tail, [tensor.fixed().unwrap(), &b"\x01\0\0\0a"[..]].concat());
+    assert_eq!(binary.tail.unwrap(), [tensor.fixed().unwrap(), &b"\x01\0\0\0a"[..]]);
 }
 
 #[test]
@@ -294,10 +289,8 @@ proptest! {
         let shape = Shape::new(&[strings.len() as i64]).unwrap();
         let strings = Tensor::from_strings(shape, strings.iter().collect()).unwrap();
         let written = respond(&[("a", &floats, binary[0]), ("b", &strings, binary[1])]).unwrap();
-        let json_length = written.json_length.unwrap_or(written.body.len());
-        let (json, tail) = written.body.split_at(json_length);
-        let json = std::str::from_utf8(json).unwrap().replacen("outputs", "inputs", 1);
-        let request = read(&json, tail).unwrap();
+        let json = String::from_utf8(written.json).unwrap().replacen("outputs", "inputs", 1);
+        let request = read(&json, &written.tail.unwrap_or_default().concat()).unwrap();
         prop_assert_eq!(request.inputs, [("a".to_owned(), floats), ("b".to_owned(), strings)]);
     }
 

@@ -1,0 +1,79 @@
+//! TensorFlow Serving's REST interface.
+
+mod metadata;
+mod path;
+mod status;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts;
+use salver_core_status::{Quoted, Status};
+use salver_server_inference::{Answer, Api, Call};
+use salver_server_json::{PredictRequest, write_predictions};
+
+use crate::failure::{Failure, json, json_text};
+use crate::head::Head;
+use crate::target::Target;
+use crate::{App, body, work};
+use path::Action;
+
+/// Answers whatever is asked under `/v1`.
+pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let (parts, body) = request.into_parts();
+    match path::parse(&parts.method, parts.uri.path()).map_err(Failure::v1)? {
+        Action::List => Ok(json(StatusCode::OK, &status::of_all(app.inference.catalog()))),
+        Action::Status(target) => {
+            let document = status::of(&app.inference, &target).map_err(Failure::v1)?;
+            Ok(json(StatusCode::OK, &document))
+        }
+        Action::Metadata(target) => {
+            let served = app.inference.resolve(Api::TfServingRest, &target.model, target.choice());
+            let served = served.map_err(|error| Failure::v1(error.into()))?;
+            Ok(json(StatusCode::OK, &metadata::of(served.id(), served.signatures())))
+        }
+        Action::Predict(target) => predict(&app, &parts, body, target).await,
+        Action::Classify => Err(Failure::v1(Status::unimplemented("classify is not supported, predict is"))),
+        Action::Regress => Err(Failure::v1(Status::unimplemented("regress is not supported, predict is"))),
+    }
+}
+
+async fn predict(app: &App, parts: &Parts, body: Body, target: Target) -> Result<Response, Failure> {
+    let head = Head::read(&parts.headers, app.options.timeout, Instant::now());
+    let body = body::read(&parts.headers, body, app.options.max_request_bytes, head.deadline).await?;
+    let (inference, body_bytes) = (Arc::clone(&app.inference), body.len());
+    let read = move || {
+        // The body is checked before the model is looked up, as in TensorFlow Serving.
+        let request = PredictRequest::read(&body)?;
+        let served = inference.resolve(Api::TfServingRest, &target.model, target.choice())?;
+        let name = request.signature_name();
+        let (index, signature) = served.signatures().get(name).ok_or_else(|| no_signature(name))?;
+        let inputs = request.inputs(signature)?;
+        let form = request.form();
+        let context = head.context();
+        let call =
+            Call { api: Api::TfServingRest, served, signature: index, inputs, outputs: Vec::new(), context };
+        Ok((form, call))
+    };
+    let outcome = async {
+        let (form, call) = work::on(body_bytes, read).await?;
+        let answer = app.inference.run(call).await?;
+        let write = move |answer: Answer| {
+            let outputs = answer.outputs().map(|(spec, tensor)| (spec.name.as_str(), tensor.view()));
+            write_predictions(form, &outputs.collect::<Vec<_>>())
+        };
+        work::on(work::bytes_of(&answer, |_| true), move || write(answer)).await
+    };
+    let text = outcome.await.map_err(Failure::v1)?;
+    Ok(json_text(StatusCode::OK, text))
+}
+
+/// TensorFlow Serving's words.
+fn no_signature(name: &str) -> Status {
+    let name = Quoted(name).to_string().replace('`', "\"");
+    Status::failed_precondition(format!("Serving signature key {name} not found."))
+}

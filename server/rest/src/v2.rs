@@ -1,0 +1,134 @@
+//! The Open Inference Protocol's REST interface.
+
+mod infer;
+mod path;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use salver_core_servable::{ServableState, VersionChoice};
+use salver_core_signature::{Signature, SignatureSet, TensorSpec};
+use salver_core_status::Status;
+use salver_server_inference::{Api, Readiness};
+use serde::Serialize;
+
+use crate::App;
+use crate::failure::{Failure, json};
+use crate::target::Target;
+use path::Action;
+
+/// The extensions of the protocol that there are.
+const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "parameters"];
+
+#[derive(Serialize)]
+struct LiveDocument {
+    live: bool,
+}
+
+#[derive(Serialize)]
+struct ReadyDocument {
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ModelReadyDocument {
+    name: String,
+    ready: bool,
+}
+
+#[derive(Serialize)]
+struct ServerDocument {
+    name: &'static str,
+    version: &'static str,
+    extensions: [&'static str; EXTENSIONS.len()],
+}
+
+#[derive(Serialize)]
+struct ModelDocument<'a> {
+    name: &'a str,
+    versions: Vec<String>,
+    platform: &'a str,
+    inputs: Vec<TensorDocument<'a>>,
+    outputs: Vec<TensorDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct TensorDocument<'a> {
+    name: &'a str,
+    datatype: &'static str,
+    shape: &'a [i64],
+}
+
+/// Answers whatever is asked under `/v2`.
+pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let (parts, body) = request.into_parts();
+    match path::parse(&parts.method, parts.uri.path())? {
+        // It does, or it would not answer.
+        Action::Live => Ok(json(StatusCode::OK, &LiveDocument { live: true })),
+        Action::Ready => Ok(ready(&app)),
+        Action::Server => {
+            let (name, version) = ("salver", env!("CARGO_PKG_VERSION"));
+            Ok(json(StatusCode::OK, &ServerDocument { name, version, extensions: EXTENSIONS }))
+        }
+        Action::Model(target) => model(&app, &target).map_err(Failure::v2),
+        Action::ModelReady(target) => Ok(model_ready(&app, target)),
+        Action::Infer(target) => infer::infer(&app, &parts, body, target).await,
+    }
+}
+
+/// Whether the server as a whole wants requests. The body is what KServe's client reads; Triton's looks at the status.
+fn ready(app: &App) -> Response {
+    let (status, error) = match app.inference.catalog().readiness() {
+        Readiness::Ready => (StatusCode::OK, None),
+        Readiness::Starting => (StatusCode::BAD_REQUEST, Some("the first models are still being loaded")),
+        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, Some("the server is shutting down")),
+    };
+    json(status, &ReadyDocument { ready: error.is_none(), error })
+}
+
+/// Whether a version of a model is available; one that nobody has heard of is not, and that is no other failure.
+fn model_ready(app: &App, target: Target) -> Response {
+    let versions = app.inference.catalog().versions(&target.model).unwrap_or_default();
+    let ready = versions.iter().any(|status| {
+        status.state == ServableState::Available
+            && match target.choice() {
+                VersionChoice::Specific(version) => status.version == version,
+                VersionChoice::Latest | VersionChoice::Label(_) => true,
+            }
+    });
+    let status = if ready { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    json(status, &ModelReadyDocument { name: target.model, ready })
+}
+
+/// What a model takes and returns by its default signature, and which of its versions are available.
+fn model(app: &App, target: &Target) -> Result<Response, Status> {
+    let served = app.inference.resolve(Api::OpenInferenceRest, &target.model, target.choice());
+    let served = served.map_err(|error| error.to_open_inference_status())?;
+    let mut versions = app.inference.catalog().versions(&target.model).unwrap_or_default();
+    versions.retain(|status| status.state == ServableState::Available);
+    let (_, signature) = default_signature(served.signatures())?;
+    let document = ModelDocument {
+        name: &target.model,
+        // Oldest first, as Triton lists them.
+        versions: versions.iter().rev().map(|status| status.version.to_string()).collect(),
+        platform: served.platform(),
+        inputs: signature.inputs.iter().map(tensor).collect(),
+        outputs: signature.outputs.iter().map(tensor).collect(),
+    };
+    Ok(json(StatusCode::OK, &document))
+}
+
+/// The protocol has no word for any number of dimensions: that is shown as one dimension of any size.
+fn tensor(spec: &TensorSpec) -> TensorDocument<'_> {
+    let shape = spec.shape.dims().unwrap_or(&[-1]);
+    TensorDocument { name: &spec.name, datatype: spec.dtype.name(), shape }
+}
+
+/// The signature that the protocol, which has no word for signatures, means.
+fn default_signature(signatures: &SignatureSet) -> Result<(usize, &Signature), Status> {
+    signatures.get("").ok_or_else(|| Status::internal("the model has no signature"))
+}

@@ -13,7 +13,7 @@ use salver_server_config::SETTINGS_FILE;
 
 use crate::loader::{LoaderContext, ModelLoader};
 
-/// Gives each version a loader, and remembers which streams were named.
+/// Gives each version a loader, and remembers which streams there was news of.
 pub(crate) struct ModelStage {
     context: Arc<LoaderContext>,
     manager: SharedTarget<ModelLoader>,
@@ -25,7 +25,7 @@ impl ModelStage {
         Self { context, manager, streams: Mutex::default() }
     }
 
-    /// The streams the source has named so far.
+    /// The streams that the source has found versions of so far, or trouble with.
     pub(crate) fn streams_so_far(&self) -> Vec<StreamName> {
         self.streams.lock().iter().cloned().collect()
     }
@@ -34,7 +34,10 @@ impl ModelStage {
 impl Target<VersionPath> for ModelStage {
     fn set_aspired(&self, aspired: AspiredVersions<VersionPath>) {
         let AspiredVersions { stream, versions } = aspired;
-        self.streams.lock().insert(stream.clone());
+        // A stream without versions has no state to wait for.
+        if !matches!(&versions, Ok(versions) if versions.is_empty()) {
+            self.streams.lock().insert(stream.clone());
+        }
         let with_loader = |version: Aspired<VersionPath>| {
             let revision = match &version.data {
                 Ok(directory) => with_settings(version.revision, &directory.path),

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use salver_plugins_host::Inspection;
+
 /// Prints what each library says of itself, without running any of its code. Fails where one cannot be used.
 pub(crate) fn inspect(files: &[PathBuf]) -> ExitCode {
     let mut out = std::io::stdout().lock();
@@ -11,7 +13,7 @@ pub(crate) fn inspect(files: &[PathBuf]) -> ExitCode {
     for file in files {
         let shown = file.display();
         let line = match salver_plugins_host::inspect(file) {
-            Ok(inspection) => format!("{shown}\n{inspection}\n"),
+            Ok(inspection) => format!("{shown}\n{}\n", lines(&inspection)),
             Err(error) => {
                 code = ExitCode::FAILURE;
                 format!("{shown}\n  cannot be used: {error}\n")
@@ -22,4 +24,13 @@ pub(crate) fn inspect(files: &[PathBuf]) -> ExitCode {
         }
     }
     code
+}
+
+fn lines(inspection: &Inspection) -> String {
+    let Inspection { name, version, abi, door, target, sdk, platforms, .. } = inspection;
+    let platforms = platforms.join(", ");
+    format!(
+        "  name       {name}\n  version    {version}\n  abi        {abi} ({door} door)\n  target     {target}\n  \
+         sdk        {sdk}\n  platforms  {platforms}"
+    )
 }

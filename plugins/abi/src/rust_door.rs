@@ -70,8 +70,10 @@ extern "C" fn table<P: RustPlugin>() -> *const PluginV1 {
 /// Why the Rust door stayed shut.
 #[derive(Debug)]
 pub enum DoorError {
-    /// The tables are laid out otherwise than here. `found` and `wanted` are the first difference.
+    /// The tables are laid out otherwise than here.
     Layout {
+        /// Where they first differ, such as `Tensor.rank`.
+        place: String,
         /// What the plugin has.
         found: String,
         /// What this side has.
@@ -108,8 +110,8 @@ fn shorten(error: &LibraryError) -> DoorError {
     match error {
         LibraryError::AbiInstability(report) => {
             let report = report.to_string();
-            let (wanted, found) = first_difference(&report);
-            DoorError::Layout { found, wanted, report }
+            let (place, found, wanted) = innermost_difference(&report);
+            DoorError::Layout { place, found, wanted, report }
         }
         LibraryError::InvalidAbiHeader(_) | LibraryError::InvalidCAbi { .. } => {
             DoorError::Version { what: "was built with another `abi_stable` than this server's 0.11".into() }
@@ -123,20 +125,61 @@ fn shorten(error: &LibraryError) -> DoorError {
     }
 }
 
-/// The first `Expected` and `Found` of a report that differ, as one line each.
-fn first_difference(report: &str) -> (String, String) {
-    let mut blocks = report.split("Expected:").skip(1);
-    blocks
-        .find_map(|block| {
-            let (wanted, rest) = block.split_once("Found:")?;
-            let found = rest
-                .lines()
-                .skip_while(|line| line.trim().is_empty())
-                .take_while(|line| !line.trim().is_empty());
-            let (wanted, found) = (one_line(wanted), one_line(&found.collect::<Vec<_>>().join(" ")));
-            (wanted != found).then_some((wanted, found))
-        })
-        .unwrap_or_else(|| ("this server's layout".into(), "another".into()))
+/// The innermost difference of a report: where it is, as `Tensor.rank`, what was found and what was wanted.
+///
+/// A report is a list of sections, outermost first: a path of `field_name` and `type` lines, two layouts, and `Error`,
+/// `Expected` and `Found` with what they say on the lines below.
+fn innermost_difference(report: &str) -> (String, String, String) {
+    let mut lines = report.lines().map(str::trim);
+    let (mut place, mut difference) = (Place::default(), None);
+    let mut wanted = "";
+    while let Some(line) = lines.next() {
+        if line.ends_with("error(s)inside:") {
+            place = Place { is_open: true, ..Place::default() };
+        } else if line.starts_with("Layout of") {
+            place.is_open = false;
+        } else if line == "Expected:" {
+            wanted = lines.next().unwrap_or_default();
+        } else if line == "Found:" {
+            let found = lines.next().unwrap_or_default();
+            difference = Some((place.to_string(), one_line(found), one_line(wanted)));
+        } else {
+            place.read(line);
+        }
+    }
+    difference.unwrap_or_else(|| ("the tables".into(), "another layout".into(), "this server's".into()))
+}
+
+/// The end of the path to a difference.
+#[derive(Default)]
+struct Place<'a> {
+    is_open: bool,
+    outer_type: &'a str,
+    field: &'a str,
+    inner_type: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn read(&mut self, line: &'a str) {
+        if !self.is_open {
+            return;
+        }
+        if let Some(field) = line.strip_prefix("field_name:") {
+            (self.outer_type, self.field) = (self.inner_type, field);
+        } else if let Some(inner) = line.strip_prefix("type:") {
+            self.inner_type = inner;
+        }
+    }
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What a pointer points to is its field `0`.
+        match self.field {
+            "" | "0" => f.write_str(&one_line(self.inner_type)),
+            field => write!(f, "{}.{}", one_line(self.outer_type), one_line(field)),
+        }
+    }
 }
 
 /// At most 200 characters, spaces and line ends made one space.
@@ -154,4 +197,24 @@ macro_rules! __rust_door {
         static _1as_0lib_1header_0root_bmodule_bloader: $crate::rust_door::Header =
             $crate::rust_door::header::<$plugin>();
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_difference_is_told_with_its_place() {
+        let report = "0 error(s).\n\n1 error(s)inside:\n    <other>\n\n    field_name:0\n    type:PluginRoot\n\n    \
+            field_name:plugin_v1\n    type:*const PluginV1\n\n    field_name:0\n    type:PluginV1\n\n\
+            Layout of expected type:\n    type:PluginV1\n    field_name:start\n\nError:incompatible type size\n\
+            Expected:\n    32\nFound:\n    40\n1 error(s)inside:\n    <other>\n\n    field_name:0\n    \
+            type:Tensor\n\n    field_name:rank\n    type:u64\n\nLayout of expected type:\n    type:u32\n\n\
+            Error:mismatched type\nExpected:\n    u32\nFound:\n    u64\n";
+        let told = |place: &str, found: &str, wanted: &str| (place.into(), found.into(), wanted.into());
+        assert_eq!(innermost_difference(report), told("Tensor.rank", "u64", "u32"));
+        let outer = &report[..report.rfind("1 error(s)inside").unwrap()];
+        assert_eq!(innermost_difference(outer), told("PluginV1", "40", "32"));
+        assert_eq!(innermost_difference("gibberish"), told("the tables", "another layout", "this server's"));
+    }
 }

@@ -77,13 +77,15 @@ pub enum Error {
     },
     /// The plugin's tables are laid out otherwise than this server's: it was built with a changed SDK.
     #[error(
-        "{} has plugin tables of another layout: found {found}, wanted {wanted}; build it with this server's SDK",
+        "{} has plugin tables of another layout: {place} is {found}, wanted {wanted}; build it with this server's SDK",
         Shown(path)
     )]
     Layout {
         /// The file.
         path: PathBuf,
-        /// The first difference, as the plugin has it.
+        /// Where they differ, such as `Tensor.rank`.
+        place: String,
+        /// The difference, as the plugin has it.
         found: String,
         /// The same, as this server has it.
         wanted: String,

@@ -1,5 +1,6 @@
 //! Opening a library, and checking its tables before anything but its door is called.
 
+use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,8 +18,11 @@ pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Vec<P
     let path = &plugin.path;
     // Every symbol is resolved now: one that is missing is an error here, and not the end of the server later.
     // SAFETY: opening runs the library's constructors. The operator put it where plugins are looked for.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-        .map_err(|error| Error::DoesNotOpen { path: path.clone(), what: error.to_string() })?;
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+        // What the dynamic linker says is the cause of what `libloading` says.
+        let what = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        Error::DoesNotOpen { path: path.clone(), what }
+    })?;
     let table = match plugin.door {
         Door::Rust => rust_door::open(path).map_err(|error| door_error(path, error))?,
         Door::C => c_door(path, &library)?,
@@ -80,9 +84,9 @@ fn c_door(path: &Path, library: &Library) -> Result<*const abi::PluginV1, Error>
 fn door_error(path: &Path, error: DoorError) -> Error {
     let path = path.to_owned();
     match error {
-        DoorError::Layout { found, wanted, report } => {
+        DoorError::Layout { place, found, wanted, report } => {
             tracing::debug!(path = %path.display(), "a plugin's tables are laid out otherwise: {report}");
-            Error::Layout { path, found, wanted }
+            Error::Layout { path, place, found, wanted }
         }
         DoorError::Version { what } => Error::Sdk { path, what },
         DoorError::Other { what } => Error::DoesNotOpen { path, what },

@@ -1,0 +1,120 @@
+//! A plugin that panics on command, and otherwise answers with what it was asked.
+//!
+//! Its models have one signature for each element type, called as the type is, whose output is a copy of its input;
+//! and `context`, which tells as strings what it saw of the request's context. The request parameter `panic` makes a
+//! run panic with that text; the option `panic` makes a load panic, as does a file `panic` in the model's directory. A
+//! file `other` makes a load return other signatures.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use salver_plugins_sdk::{
+    CancelFlag, DType, LoadRequest, Model, Platform, Probe, RunRequest, Shape, ShapeSpec, Signature,
+    SignatureSet, Status, Strings, Tensor, TensorSpec, host, tracing,
+};
+
+struct Panics;
+
+impl Platform for Panics {
+    fn name(&self) -> &str {
+        "panics"
+    }
+
+    fn probe(&self, directory: &Path) -> Probe {
+        assert!(!directory.join("panic").exists(), "probing `panic`");
+        Probe::by_file(directory, "mirror.txt")
+    }
+
+    #[expect(clippy::panic, reason = "it is what the plugin is for")]
+    fn load(&self, request: &LoadRequest<'_>) -> Result<Box<dyn Model>, Status> {
+        if let Some(text) = request.options.text("panic")? {
+            panic!("{text}");
+        }
+        assert!(!request.directory.join("panic").exists(), "loading `panic`");
+        host().counter("loads", "models loaded").record(1.0);
+        tracing::info!(model = %request.id, "loaded");
+        let mut signatures: Vec<_> = DType::ALL.into_iter().map(mirror).collect();
+        let seen = TensorSpec::new("seen", DType::String, ShapeSpec::of(&[-1]));
+        let optional = TensorSpec::new("x", DType::F32, ShapeSpec::any()).optional(None);
+        signatures.push(signature("context", vec![optional], vec![seen]));
+        if request.directory.join("other").exists() {
+            signatures.pop();
+        }
+        Ok(Box::new(Mirror { signatures: SignatureSet::new(signatures)?, kept: Mutex::default() }))
+    }
+}
+
+fn mirror(dtype: DType) -> Signature {
+    let tensor = |name| TensorSpec::new(name, dtype, ShapeSpec::any());
+    signature(dtype.name(), vec![tensor("x")], vec![tensor("y")])
+}
+
+fn signature(name: &str, inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> Signature {
+    Signature { name: name.to_owned(), method: Signature::PREDICT.to_owned(), inputs, outputs }
+}
+
+struct Mirror {
+    signatures: SignatureSet,
+    /// The flag of the last `context` call, kept past its end.
+    kept: Mutex<Option<CancelFlag>>,
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        host().counter("unloads", "models unloaded").record(1.0);
+    }
+}
+
+impl Model for Mirror {
+    fn signatures(&self) -> &SignatureSet {
+        &self.signatures
+    }
+
+    #[expect(clippy::panic, reason = "it is what the plugin is for")]
+    fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
+        if let Some(text) = request.context.parameters.text("panic")? {
+            panic!("{text}");
+        }
+        if request.signature == DType::ALL.len() {
+            return self.context(request);
+        }
+        let x = request.input(0)?;
+        let shape = x.shape().clone();
+        let y = match (x.bytes(), x.strings()) {
+            (Some(bytes), _) => Tensor::from_bytes(x.dtype(), shape, bytes.to_vec().into())?,
+            (None, strings) => Tensor::from_strings(shape, strings.iter().flat_map(|s| s.iter()).collect())?,
+        };
+        Ok(vec![y])
+    }
+}
+
+impl Mirror {
+    fn context(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
+        let context = request.context;
+        let kept = self
+            .kept
+            .lock()
+            .map_err(|_| Status::internal("a lock is poisoned"))?
+            .replace(context.cancel.clone());
+        let seen = [
+            format!("id={}", context.request_id),
+            format!("input={}", request.inputs.iter().flatten().count()),
+            format!("parameters={:?}", context.parameters.iter().collect::<Vec<_>>()),
+            format!("trace={:?}", context.trace),
+            format!("late={:?}", context.deadline.map(|deadline| deadline <= Instant::now())),
+            format!("cancelled={}", context.cancel.is_cancelled()),
+            format!("kept={:?}", kept.map(|flag| flag.is_cancelled())),
+            format!("threads={}", host().cpu_threads()),
+            format!("file={:?}", host().plugin_path().and_then(Path::file_name)),
+        ];
+        let strings: Strings = seen.iter().collect();
+        let length = i64::try_from(strings.len()).unwrap_or_default();
+        Ok(vec![Tensor::from_strings(Shape::new(&[length])?, strings)?])
+    }
+}
+
+salver_plugins_sdk::export_plugin! {
+    name: "panics",
+    platforms: { "panics" => Panics },
+}

@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::cache;
 use crate::fetch::fetch;
 use crate::libraries;
-use crate::workspace::{cargo, line, run as run_command};
+use crate::workspace::{cargo, line, run as run_command, target};
 use manifest::Manifest;
 
 /// The package of the server, and of its plugins: `salver-platforms-<name>-plugin`.
@@ -93,6 +93,8 @@ pub(crate) fn make(out: &Path, platforms: &[Platform], debug: bool) -> anyhow::R
     packages.extend(platforms.iter().map(|platform| format!("salver-platforms-{}-plugin", platform.name())));
     let built = build(&packages, debug)?;
 
+    // Two runs at once take turns: they may have the same place in mind.
+    let _lock = cache::lock(&target().join(".bundle.lock"))?;
     let making = beside(out, "making")?;
     cache::remove(&making)?;
     let mut manifest = Manifest::new(debug)?;

@@ -82,7 +82,10 @@ fn is_whole(place: &Path, stamp: &str) -> bool {
 }
 
 /// Takes the lock that the file stands for, and says so if that means waiting. Dropping the file gives it back.
-fn lock(path: &Path) -> anyhow::Result<File> {
+///
+/// # Errors
+/// Where the file cannot be made.
+pub(crate) fn lock(path: &Path) -> anyhow::Result<File> {
     let file = File::create(path).with_context(|| format!("opening {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => return Ok(file),

@@ -49,6 +49,8 @@ pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
                     .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
                     .args(["--require-hashes", "--no-warn-script-location", "--target", &packages])
                     .args(extra)
+                    // That is about the system's packages, and these are elsewhere.
+                    .env("PIP_ROOT_USER_ACTION", "ignore")
                     .arg("--requirement")
                     .arg(requirements))
             };

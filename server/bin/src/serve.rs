@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use salver_server_assembly::Assembly;
 use salver_server_config::{Listen, RestPort, ServeArgs, ServeConfig};
@@ -29,7 +32,12 @@ pub(crate) fn serve(args: &ServeArgs) -> ExitCode {
         tracing::warn!("{note}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("salver-io").enable_all().build();
-    let outcome = runtime.context("starting threads").and_then(|runtime| runtime.block_on(run(&config)));
+    let outcome = runtime.context("starting threads").and_then(|runtime| {
+        let outcome = runtime.block_on(run(&config));
+        // A run that was cut may still hold its thread; the process ends without it.
+        runtime.shutdown_background();
+        outcome
+    });
     match outcome {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::Cut) => ExitCode::FAILURE,
@@ -84,13 +92,25 @@ fn app(config: &ServeConfig, assembly: &Assembly, registry: Arc<Registry>) -> Ro
         async move { ([(CONTENT_TYPE, salver_server_metrics::CONTENT_TYPE)], text) }
     });
     let grpc = salver_server_grpc::Options { max_request_bytes: limits.max_request_bytes };
-    let rest =
-        salver_server_rest::Options { max_request_bytes: limits.max_request_bytes, timeout: limits.rest_timeout };
+    let rest = salver_server_rest::Options {
+        max_request_bytes: limits.max_request_bytes,
+        timeout: limits.rest_timeout,
+    };
     salver_server_rest::routes(Arc::clone(&inference), rest)
         .merge(salver_server_grpc::routes(inference, grpc))
         .route("/metrics", metrics.clone())
         // Where TensorFlow Serving's are, in every example of its monitoring configuration.
         .route("/monitoring/prometheus/metrics", metrics)
+        .fallback(nothing_here)
+}
+
+/// Answers a path that nobody serves, in the form of its protocol.
+async fn nothing_here(request: Request) -> Response {
+    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
+        return tonic::Status::unimplemented("there is no such service").into_http();
+    }
+    (StatusCode::NOT_FOUND, [(CONTENT_TYPE, "application/json")], r#"{"error":"Not Found"}"#).into_response()
 }
 
 async fn bind(listen: &Listen) -> anyhow::Result<Vec<TcpListener>> {

@@ -1,11 +1,32 @@
 //! Reading the one message of a unary request.
 
+use std::error::Error as StdError;
 use std::pin::pin;
 
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt;
-use salver_core_status::Status;
+use salver_core_status::{Quoted, Status};
+use salver_server_http::{Encoding, InflateError, status_behind};
+
+/// What `grpc-accept-encoding` says.
+pub(crate) const ACCEPTED: &str = "identity, gzip, deflate";
+
+/// How the messages of a request that are compressed are: `None` where none may be.
+///
+/// # Errors
+/// UNIMPLEMENTED for a way that is not known.
+pub(crate) fn compression(headers: &HeaderMap) -> Result<Option<Encoding>, Status> {
+    let Some(value) = headers.get("grpc-encoding") else { return Ok(None) };
+    match String::from_utf8_lossy(value.as_bytes()).as_ref() {
+        "identity" => Ok(None),
+        name => Encoding::from_name(name).map(Some).ok_or_else(|| {
+            let name = Quoted(name);
+            Status::unimplemented(format!("grpc-encoding {name} is not supported, wanted one of {ACCEPTED}"))
+        }),
+    }
+}
 
 /// The bytes in front of a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -13,14 +34,15 @@ const PREFIX: usize = 5;
 /// The encoded message of a unary request. Shares the frame that it came in where it came in one.
 ///
 /// Holds at most a small multiple of what has arrived, whatever length the request claims, and never more than
-/// `max_bytes`.
+/// `max_bytes`, before and after decompression.
 ///
 /// # Errors
-/// RESOURCE_EXHAUSTED where the message is longer than `max_bytes`; UNIMPLEMENTED where it is compressed;
-/// INVALID_ARGUMENT where there is none, more than one, or one that is cut off; CANCELLED where the client went away.
-pub(crate) async fn read<B>(body: B, max_bytes: usize) -> Result<Bytes, Status>
+/// RESOURCE_EXHAUSTED where the message is longer than `max_bytes`; INVALID_ARGUMENT where there is none, more than
+/// one, one that is cut off, or one that is not compressed as `compression` says; CANCELLED where the client went
+/// away; and what the body itself fails with.
+pub(crate) async fn read<B>(body: B, compression: Option<Encoding>, max_bytes: usize) -> Result<Bytes, Status>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes, Error: StdError + 'static>,
 {
     let mut body = pin!(body);
     let mut start = Vec::new();
@@ -37,7 +59,7 @@ where
         start.extend_from_slice(&first);
         first = start.into();
     }
-    let length = parse_prefix(&first, max_bytes)?;
+    let (is_compressed, length) = parse_prefix(&first, max_bytes)?;
     first.advance(PREFIX);
 
     let mut message = first;
@@ -61,20 +83,36 @@ where
     if message.len() > length || next(&mut body).await?.is_some() {
         return Err(Status::invalid_argument("the request goes on after its message"));
     }
-    Ok(message)
+    match (is_compressed, compression) {
+        (false, _) => Ok(message),
+        (true, None) => {
+            Err(Status::invalid_argument("the message is compressed, and grpc-encoding does not say how"))
+        }
+        (true, Some(encoding)) => {
+            salver_server_http::on(length, move || {
+                encoding.inflate(&message, max_bytes).map_err(not_inflated)
+            })
+            .await
+        }
+    }
 }
 
-fn parse_prefix(first: &[u8], max_bytes: usize) -> Result<usize, Status> {
+fn not_inflated(error: InflateError) -> Status {
+    let message = format!("the message is {error}");
+    match error {
+        InflateError::TooLarge(_) => Status::resource_exhausted(message),
+        InflateError::Malformed(..) => Status::invalid_argument(message),
+    }
+}
+
+/// Whether the message is compressed, and its length as it is sent.
+fn parse_prefix(first: &[u8], max_bytes: usize) -> Result<(bool, usize), Status> {
     let Some(&[compressed, a, b, c, d]) = first.first_chunk::<PREFIX>() else {
         return Err(cut_off(first.len(), PREFIX));
     };
-    match compressed {
-        0 => {}
-        1 => return Err(Status::unimplemented("compressed messages are not supported")),
-        other => {
-            let message = format!("the message begins with {other}, wanted 0 (plain) or 1 (compressed)");
-            return Err(Status::invalid_argument(message));
-        }
+    if compressed > 1 {
+        let message = format!("the message begins with {compressed}, wanted 0 (plain) or 1 (compressed)");
+        return Err(Status::invalid_argument(message));
     }
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     if length > max_bytes {
@@ -82,16 +120,18 @@ fn parse_prefix(first: &[u8], max_bytes: usize) -> Result<usize, Status> {
             "the message has {length} bytes, at most {max_bytes} are allowed"
         )));
     }
-    Ok(length)
+    Ok((compressed == 1, length))
 }
 
 /// The next frame of data that is not empty.
 async fn next<B>(body: &mut std::pin::Pin<&mut B>) -> Result<Option<Bytes>, Status>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes, Error: StdError + 'static>,
 {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Status::cancelled("the client went away"))?;
+        let frame = frame.map_err(|error| {
+            status_behind(&error).cloned().unwrap_or_else(|| Status::cancelled("the client went away"))
+        })?;
         match frame.into_data() {
             Ok(data) if !data.is_empty() => return Ok(Some(data)),
             // Trailers mean nothing in a request.
@@ -111,6 +151,7 @@ mod tests {
     use futures_util::stream;
     use http_body::Frame;
     use http_body_util::StreamBody;
+    use salver_core_status::Code;
     use std::convert::Infallible;
 
     fn framed(message: &[u8]) -> Bytes {
@@ -125,7 +166,7 @@ mod tests {
             .step_by(part)
             .map(|at| Ok::<_, Infallible>(Frame::data(whole.slice(at..whole.len().min(at + part)))))
             .collect();
-        read(StreamBody::new(stream::iter(parts)), max_bytes).await
+        read(StreamBody::new(stream::iter(parts)), Some(Encoding::Gzip), max_bytes).await
     }
 
     #[tokio::test]
@@ -159,13 +200,30 @@ mod tests {
             refused(b"\x02\0\0\0\0").await,
             invalid("the message begins with 2, wanted 0 (plain) or 1 (compressed)")
         );
-        assert_eq!(
-            refused(b"\x01\0\0\0\0").await,
-            Status::unimplemented("compressed messages are not supported")
-        );
+        assert_eq!(refused(b"\x01\0\0\0\x05plain").await.code(), Code::InvalidArgument);
         assert_eq!(
             refused(b"\0\xff\xff\xff\xff").await,
             Status::resource_exhausted("the message has 4294967295 bytes, at most 10 are allowed")
         );
+    }
+
+    #[tokio::test]
+    async fn a_compressed_message_is_read_up_to_the_limit_after_decompression() {
+        let compressed = Encoding::Gzip.compress(&[Bytes::from(vec![7; 1000])]).unwrap();
+        let mut whole = framed(&compressed).to_vec();
+        whole[0] = 1;
+        let whole = Bytes::from(whole);
+        assert_eq!(read_in_parts(&whole, 9, 1000).await.unwrap(), vec![7; 1000]);
+        let error = read_in_parts(&whole, 9, 999).await.unwrap_err();
+        assert_eq!(error, Status::resource_exhausted("the message is more than 999 bytes when decompressed"));
+    }
+
+    #[test]
+    fn an_unknown_compression_is_refused_with_those_that_are_known() {
+        let headers = |name| HeaderMap::from_iter([(http::HeaderName::from_static("grpc-encoding"), name)]);
+        let value = http::HeaderValue::from_static;
+        assert_eq!(compression(&headers(value("gzip"))), Ok(Some(Encoding::Gzip)));
+        assert_eq!(compression(&headers(value("identity"))), Ok(None));
+        assert_eq!(compression(&headers(value("snappy"))).unwrap_err().code(), Code::Unimplemented);
     }
 }

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use salver_core_platform::TraceContext;
 use salver_core_status::{Quoted, Status};
+use salver_server_http::trace_context;
 
 /// The parts of a request that every call carries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
+    /// When the request arrived.
+    pub(crate) arrived: Instant,
     /// When the answer is of no more use.
     pub(crate) deadline: Option<Instant>,
     /// Where the request belongs in a trace.
@@ -19,16 +22,14 @@ impl Head {
     /// Reads a request's metadata; a timeout counts from `now`.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for a `grpc-timeout` that is none. A `traceparent` that is none is passed over, as W3C Trace
-    /// Context has it.
+    /// INVALID_ARGUMENT for a `grpc-timeout` that is none.
     pub(crate) fn parse(headers: &HeaderMap, now: Instant) -> Result<Self, Status> {
         let deadline = match text(headers, "grpc-timeout") {
             None => None,
             // A deadline that no clock reaches is none.
             Some(timeout) => now.checked_add(parse_timeout(timeout)?),
         };
-        let trace = text(headers, "traceparent").and_then(parse_traceparent).unwrap_or_default();
-        Ok(Self { deadline, trace })
+        Ok(Self { arrived: now, deadline, trace: trace_context(headers) })
     }
 }
 
@@ -60,37 +61,6 @@ fn parse_timeout(text: &str) -> Result<Duration, Status> {
     }
 }
 
-/// `00-<trace id>-<span id>-<flags>` in lower-case hexadecimal digits.
-fn parse_traceparent(text: &str) -> Option<TraceContext> {
-    let mut parts = text.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    // Later versions may add parts; 255 is never a version.
-    if version == "ff" || (version == "00" && parts.next().is_some()) {
-        return None;
-    }
-    let [_version] = hex::<1>(version)?;
-    let [flags] = hex::<1>(flags)?;
-    let trace = TraceContext { trace_id: hex(trace)?, span_id: hex(span)?, flags };
-    (trace.trace_id != [0; 16] && trace.span_id != [0; 8]).then_some(trace)
-}
-
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,26 +73,6 @@ mod tests {
         assert_eq!(parse_timeout("7u"), Ok(Duration::from_micros(7)));
         for wrong in ["", "S", "5", "5s", "-5S", "123456789S", "5é", "1.5S"] {
             assert!(parse_timeout(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_traceparent_is_read_and_a_wrong_one_passed_over() {
-        let trace = "0af7651916cd43dd8448eb211c80319c";
-        let read = parse_traceparent(&format!("00-{trace}-b7ad6b7169203331-01")).unwrap();
-        assert_eq!((read.trace_id[0], read.span_id[7], read.flags), (0x0a, 0x31, 1));
-        assert!(parse_traceparent(&format!("01-{trace}-b7ad6b7169203331-01-more")).is_some());
-        let zero = "0".repeat(32);
-        for wrong in [
-            "",
-            "00",
-            &format!("00-{trace}-b7ad6b7169203331-01-more"),
-            &format!("ff-{trace}-b7ad6b7169203331-01"),
-            &format!("00-{zero}-b7ad6b7169203331-01"),
-            &format!("00-{trace}-b7ad6b716920333G-01"),
-            &format!("00-{trace}-b7ad6b71692033-01"),
-        ] {
-            assert_eq!(parse_traceparent(wrong), None, "{wrong}");
         }
     }
 }

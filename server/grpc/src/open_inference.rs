@@ -11,7 +11,7 @@ use salver_proto::inference::{
     ModelReadyResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse,
     ServerReadyRequest, ServerReadyResponse,
 };
-use salver_server_inference::{Api, Call, Readiness, ResolveError};
+use salver_server_inference::{Api, Call, Readiness, ResolveError, with_timeout};
 use salver_server_wire as wire;
 
 use crate::App;
@@ -108,12 +108,13 @@ pub(crate) async fn model_infer(
         let parameters = output.parameters.iter().map(|entry| entry.key.as_str());
         wire::refuse_unsupported("output", &output.name, parameters)?;
     }
+    let parameters = wire::decode_parameters(parameters.into_iter().map(|entry| (entry.key, entry.value)))?;
     let context = RunContext {
-        deadline: head.deadline,
+        deadline: with_timeout(head.deadline, &parameters, head.arrived)?,
         cancel: CancelFlag::new(),
         trace: head.trace,
         request_id: id.clone(),
-        parameters: wire::decode_parameters(parameters.into_iter().map(|entry| (entry.key, entry.value)))?,
+        parameters,
     };
     let outputs = outputs.into_iter().map(|output| output.name).collect();
     let call = Call { api: Api::OpenInferenceGrpc, served, signature, inputs, outputs, context };

@@ -11,10 +11,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
-use salver_core_status::Status;
+use salver_core_status::{Code, Status};
 use salver_proto::inference::ModelInferResponse;
 use salver_server_inference::Answer;
 use salver_server_wire::truncated;
+
+use crate::message::ACCEPTED;
 
 /// A reply's message, framed and in pieces.
 #[derive(Debug)]
@@ -111,7 +113,12 @@ pub(crate) fn response(outcome: Result<Reply, Status>) -> Response {
         Err(status) => {
             // The codes are gRPC's own.
             let code = tonic::Code::from_i32(status.code() as i32);
-            tonic::Status::new(code, truncated(status.message())).into_http()
+            let mut response = tonic::Status::new(code, truncated(status.message())).into_http();
+            if status.code() == Code::Unimplemented {
+                // It may have been the compression that is not.
+                response.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static(ACCEPTED));
+            }
+            response
         }
     }
 }

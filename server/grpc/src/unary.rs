@@ -31,7 +31,8 @@ where
         let outcome = async {
             let (parts, body) = request.into_parts();
             let head = Head::parse(&parts.headers, Instant::now())?;
-            let encoded = message::read(body, app.options.max_request_bytes).await?;
+            let compression = message::compression(&parts.headers)?;
+            let encoded = message::read(body, compression, app.options.max_request_bytes).await?;
             guard::check(shape, &encoded)?;
             let request = Req::decode(encoded)
                 .map_err(|error| Status::invalid_argument(format!("the message is malformed: {error}")))?;

@@ -15,6 +15,7 @@ mod pace;
 mod resolve;
 mod run;
 mod served;
+mod timeout;
 
 pub use catalog::{Catalog, Readiness, VersionStatus};
 pub use gate::GateOptions;
@@ -22,6 +23,7 @@ pub use instruments::Api;
 pub use resolve::ResolveError;
 pub use run::{Answer, Call};
 pub use served::{Served, ServedOptions};
+pub use timeout::with_timeout;
 
 use std::sync::Arc;
 

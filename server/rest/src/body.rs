@@ -11,11 +11,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
+use salver_core_status::Status;
+use salver_server_http::status_behind;
 use salver_server_inference::Answer;
 
-use crate::encoding::Encoding;
+use crate::encoding;
 use crate::failure::Failure;
-use crate::work;
 
 /// The body of a request, decompressed. Shares the frame that it came in where it came in one and plain.
 ///
@@ -29,7 +30,7 @@ pub(crate) async fn read(
     limit: usize,
     deadline: Option<Instant>,
 ) -> Result<Bytes, Failure> {
-    let encoding = Encoding::of_request(headers)?;
+    let compression = encoding::of_request(headers)?;
     let gathering = gather(body, limit);
     let bytes = match deadline {
         None => gathering.await?,
@@ -38,10 +39,11 @@ pub(crate) async fn read(
             Err(Failure::new(StatusCode::GATEWAY_TIMEOUT, message))
         })?,
     };
-    match encoding {
+    match compression {
         None => Ok(bytes),
-        Some(encoding) => {
-            let inflated = work::apart(move || encoding.inflate(&bytes, limit)).await;
+        Some(compression) => {
+            let inflated =
+                salver_server_http::apart(move || encoding::inflate(compression, &bytes, limit)).await;
             // The code is INTERNAL, the same in both tables.
             inflated.map_err(Failure::v2)?
         }
@@ -63,7 +65,8 @@ async fn gather(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
     let mut gathered = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            Failure::new(StatusCode::SERVICE_UNAVAILABLE, format!("reading the request body: {error}"))
+            let reason = status_behind(&error).map_or_else(|| error.to_string(), Status::to_string);
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, format!("reading the request body: {reason}"))
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if first.is_empty() && gathered.is_empty() {

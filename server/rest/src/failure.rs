@@ -2,7 +2,8 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use salver_core_status::{Code, Status};
+use salver_core_status::Status;
+use salver_server_http::{open_inference_status, tensorflow_serving_status};
 use serde::Serialize;
 
 /// A response that says what went wrong, as `{"error": "..."}`.
@@ -27,12 +28,12 @@ impl Failure {
 
     /// The failure of a request under `/v1`.
     pub(crate) fn v1(status: Status) -> Self {
-        Self::of(v1_status(status.code()), status)
+        Self::of(tensorflow_serving_status(status.code()), status)
     }
 
     /// The failure of a request under `/v2`.
     pub(crate) fn v2(status: Status) -> Self {
-        Self::of(v2_status(status.code()), status)
+        Self::of(open_inference_status(status.code()), status)
     }
 
     fn of(number: u16, status: Status) -> Self {
@@ -71,52 +72,4 @@ pub(crate) fn json(status: StatusCode, document: &impl Serialize) -> Response {
 /// A response whose body is written already.
 pub(crate) fn json_text(status: StatusCode, body: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// The HTTP status of a failure under `/v1`, as TensorFlow Serving has it.
-const fn v1_status(code: Code) -> u16 {
-    match code {
-        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => 400,
-        Code::Unauthenticated => 401,
-        Code::PermissionDenied => 403,
-        Code::NotFound => 404,
-        Code::AlreadyExists | Code::Aborted => 409,
-        Code::ResourceExhausted => 429,
-        Code::Cancelled => 499,
-        Code::Unknown | Code::Internal | Code::DataLoss => 500,
-        Code::Unimplemented => 501,
-        Code::Unavailable => 503,
-        Code::DeadlineExceeded => 504,
-    }
-}
-
-/// The HTTP status of a failure under `/v2`, as Triton has it; what Triton has no code for is as under `/v1`.
-const fn v2_status(code: Code) -> u16 {
-    match code {
-        Code::Unknown | Code::AlreadyExists | Code::Cancelled => 400,
-        other => v1_status(other),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_is_a_client_or_a_server_error_in_both_tables() {
-        for code in Code::ALL {
-            assert!((400..=504).contains(&v1_status(code)), "{code:?}");
-            assert!((400..=504).contains(&v2_status(code)), "{code:?}");
-        }
-    }
-
-    #[test]
-    fn the_tables_differ_where_the_two_servers_do() {
-        let both = |code| (v1_status(code), v2_status(code));
-        assert_eq!(both(Code::NotFound), (404, 404));
-        assert_eq!(both(Code::AlreadyExists), (409, 400));
-        assert_eq!(both(Code::Cancelled), (499, 400));
-        assert_eq!(both(Code::Unknown), (500, 400));
-        assert_eq!(both(Code::DeadlineExceeded), (504, 504));
-    }
 }

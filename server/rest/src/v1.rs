@@ -60,13 +60,13 @@ async fn predict(app: &App, parts: &Parts, body: Body, target: Target) -> Result
         Ok((form, call))
     };
     let outcome = async {
-        let (form, call) = work::on(body_bytes, read).await?;
+        let (form, call) = salver_server_http::on(body_bytes, read).await?;
         let answer = app.inference.run(call).await?;
         let write = move |answer: Answer| {
             let outputs = answer.outputs().map(|(spec, tensor)| (spec.name.as_str(), tensor.view()));
             write_predictions(form, &outputs.collect::<Vec<_>>())
         };
-        work::on(work::bytes_of(&answer, |_| true), move || write(answer)).await
+        salver_server_http::on(work::bytes_of(&answer, |_| true), move || write(answer)).await
     };
     let text = outcome.await.map_err(Failure::v1)?;
     Ok(json_text(StatusCode::OK, text))

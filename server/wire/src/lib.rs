@@ -21,5 +21,5 @@ pub use describe::{signature_def_map, tensor_metadata};
 pub use infer::{decode_inputs, decode_raw, encode_output};
 pub use parameters::{decode_parameters, encode_parameters, refuse_unsupported};
 pub use spec::{model_spec, model_version_status, parse_version, version_choice};
-pub use status::{open_inference_http_status, tensorflow_serving_http_status, truncated};
+pub use status::truncated;
 pub use tensor::{TensorForm, decode_tensor, encode_tensor};

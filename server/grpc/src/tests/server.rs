@@ -48,7 +48,7 @@ async fn hostile_messages_are_each_an_error_and_the_server_lives() {
         refused(framed(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), Code::InvalidArgument).await;
         refused(vec![0, 0xff, 0xff, 0xff, 0xff], Code::ResourceExhausted).await;
         refused(framed(&vec![0; LIMIT + 1]), Code::ResourceExhausted).await;
-        refused(vec![1, 0, 0, 0, 0], Code::Unimplemented).await;
+        refused(vec![1, 0, 0, 0, 0], Code::InvalidArgument).await;
         // Inputs of two bytes each.
         let entry = if path == PREDICT { b"\x12\0" } else { b"\x2a\0" };
         refused(framed(&entry.repeat(100_000)), Code::ResourceExhausted).await;

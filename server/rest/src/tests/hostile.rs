@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::*;
-use crate::encoding::Encoding;
 use http_body::Frame;
 use proptest::prelude::*;
+use salver_server_http::Encoding;
 
 const PREDICT: &str = "/v1/models/half:predict";
 const INFER: &str = "/v2/models/half/infer";

@@ -141,7 +141,7 @@ async fn a_run_that_outlasts_the_timeout_is_late() {
 #[tokio::test]
 async fn a_gzip_body_is_inflated() {
     let body =
-        crate::encoding::Encoding::Gzip.compress(&[Bytes::from_static(br#"{"instances": [2]}"#)]).unwrap();
+        salver_server_http::Encoding::Gzip.compress(&[Bytes::from_static(br#"{"instances": [2]}"#)]).unwrap();
     let headers = [("content-encoding", "gzip")];
     let answer = ask(app(Readiness::Ready, OPTIONS), "POST", "/v1/models/half:predict", &headers, body).await;
     check(&answer, 200, r#"{"predictions":[3.0]}"#);

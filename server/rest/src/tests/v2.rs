@@ -1,7 +1,7 @@
 //! The Open Inference Protocol's interface.
 
 use super::*;
-use crate::encoding::Encoding;
+use salver_server_http::Encoding;
 
 const JSON_LENGTH: &str = "inference-header-content-length";
 

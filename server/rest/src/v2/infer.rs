@@ -1,7 +1,7 @@
 //! The infer call, with the binary extension.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -10,11 +10,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use salver_core_platform::{Options, RunContext};
 use salver_core_status::{Quoted, Status};
-use salver_server_inference::{Answer, Api, Call};
+use salver_server_inference::{Answer, Api, Call, with_timeout};
 use salver_server_json::{EncodedResponse, InferRequest, InferResponse, ResponseOutput};
 
 use super::default_signature;
-use crate::encoding::Encoding;
+use salver_server_http::Encoding;
+
+use crate::encoding;
 use crate::failure::Failure;
 use crate::head::Head;
 use crate::target::Target;
@@ -62,13 +64,13 @@ pub(crate) async fn infer(app: &App, parts: &Parts, body: Body, target: Target) 
         Ok((request, call))
     };
     let outcome = async {
-        let (request, call) = work::on(body_bytes, read).await?;
+        let (request, call) = salver_server_http::on(body_bytes, read).await?;
         let answer = app.inference.run(call).await?;
         // What is binary is not written, only sent.
         let bytes = work::bytes_of(&answer, |output| !request.is_binary(output));
         let write = move || Ok((write(&name, &request, &answer)?, answer));
-        let (encoded, answer) = work::on(bytes, write).await?;
-        respond(encoded, answer, Encoding::accepted(&parts.headers)).await
+        let (encoded, answer) = salver_server_http::on(bytes, write).await?;
+        respond(encoded, answer, encoding::accepted(&parts.headers)).await
     };
     outcome.await.map_err(Failure::v2)
 }
@@ -97,20 +99,9 @@ fn layout(headers: &HeaderMap, total: usize) -> Result<Layout, Status> {
 /// The context of the run; takes the request's parameters.
 fn context(head: Head, request: &mut InferRequest, start: Instant) -> Result<RunContext, Status> {
     let parameters: Options = std::mem::take(&mut request.parameters);
-    let head = match parameters.int("timeout").map_err(|status| status.context("parameter `timeout`"))? {
-        // Zero asks for none.
-        None | Some(0) => head,
-        Some(micros) => {
-            let micros = u64::try_from(micros).map_err(|_| {
-                Status::invalid_argument(format!(
-                    "parameter `timeout` is {micros}, wanted microseconds, 0 or more"
-                ))
-            })?;
-            head.within(Duration::from_micros(micros), start)
-        }
-    };
+    let deadline = with_timeout(head.deadline, &parameters, start)?;
     let request_id = request.id.clone().unwrap_or_default();
-    Ok(RunContext { request_id, parameters, ..head.context() })
+    Ok(RunContext { deadline, request_id, parameters, ..head.context() })
 }
 
 fn write(model_name: &str, request: &InferRequest, answer: &Answer) -> Result<EncodedResponse, Status> {
@@ -146,7 +137,12 @@ async fn respond(
                 drop((pieces, answer));
                 compressed
             };
-            work::apart(compress).await??.into_response()
+            {
+                let compressed = salver_server_http::apart(compress).await?;
+                compressed
+                    .map_err(|error| Status::internal(format!("compressing the answer: {error}")))?
+                    .into_response()
+            }
         }
     };
     let headers = response.headers_mut();

@@ -1,0 +1,11 @@
+//! What gRPC and REST share of HTTP: compression, trace headers, statuses.
+
+mod compression;
+mod status;
+mod trace;
+mod work;
+
+pub use compression::{Encoding, InflateError};
+pub use status::{open_inference_status, status_behind, tensorflow_serving_status};
+pub use trace::trace_context;
+pub use work::{apart, on};

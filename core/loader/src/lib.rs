@@ -10,7 +10,7 @@
 //! be loaded look alike to whoever watches.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use salver_core_servable::{ServableId, StreamName, Version};
 use salver_core_status::Status;
@@ -38,7 +38,7 @@ pub trait Loader: Send + 'static {
 
 /// A flag that says: what you are doing is no longer wanted. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<AtomicU32>);
 
 impl Cancel {
     /// A flag that is not set.
@@ -48,12 +48,17 @@ impl Cancel {
 
     /// Sets the flag, for good.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.store(1, Ordering::Release);
     }
 
     /// Whether the flag is set.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire) != 0
+    }
+
+    /// The word behind the flag, 0 or 1, for whoever passes the flag on in another form.
+    pub fn word(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.0)
     }
 }
 

@@ -38,6 +38,11 @@ impl CancelFlag {
         Self(Word::Shared(Arc::default()))
     }
 
+    /// A flag whose word, 0 or 1, is shared with a flag of another kind.
+    pub fn shared(word: Arc<AtomicU32>) -> Self {
+        Self(Word::Shared(word))
+    }
+
     /// A flag that only its owner, elsewhere, can set. Takes over one `retain` of `handle`.
     pub fn foreign(words: &'static dyn ForeignWords, handle: usize) -> Self {
         Self(Word::Foreign { words, handle })

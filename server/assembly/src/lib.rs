@@ -103,10 +103,17 @@ impl Assembly {
     }
 
     /// Unloads everything. Returns whether all of it was gone by the end of `timeout`.
+    ///
+    /// What was not is left to the end of the process: a load that heeds no cancellation cannot be waited for.
     pub fn shut_down(mut self, timeout: Duration) -> bool {
         self.drain();
         self.source = None;
-        self.manager.shut_down(Instant::now() + timeout)
+        let all_gone = self.manager.shut_down(Instant::now() + timeout);
+        if !all_gone {
+            // Dropping the manager joins its threads.
+            std::mem::forget(self);
+        }
+        all_gone
     }
 }
 

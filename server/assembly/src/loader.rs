@@ -40,8 +40,7 @@ impl ModelLoader {
         let (platform, options) =
             self.context.platforms.choose(&self.directory, settings.platform.as_deref())?;
         let options = options.overlaid(&settings.options);
-        let _ = cancel;
-        let cancel = CancelFlag::new();
+        let cancel = CancelFlag::shared(cancel.word());
         let request = LoadRequest { id, directory: &self.directory, options: &options, cancel: &cancel };
         let model = platform.load(&request).map_err(|status| {
             status.context(format_args!("platform {}, `{}`", platform.name(), self.directory.display()))

@@ -20,6 +20,8 @@ impl Report {
 
 impl StateObserver for Report {
     fn observe(&self, event: StateEvent) {
+        // First of all: who reads in the log that a version is available finds it so.
+        self.monitor.observe(event.clone());
         match &event {
             StateEvent::Version { id, state, .. } => {
                 let version = id.version.to_string();
@@ -41,6 +43,5 @@ impl StateObserver for Report {
                 tracing::info!(model = %name, "the versions of a model can be told again");
             }
         }
-        self.monitor.observe(event);
     }
 }

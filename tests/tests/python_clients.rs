@@ -1,0 +1,118 @@
+//! The clients that people use, in Python: each file of `tests/python/` against a server of its own.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+use std::path::Path;
+use std::process::Command;
+
+use salver_tests::{Bundle, Repository, Server, TAGGED, echo_of, python, root};
+
+/// Every element type that a client can send.
+const DTYPES: [&str; 16] = [
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "BF16",
+    "FP32",
+    "FP64",
+    "BYTES",
+    "COMPLEX64",
+    "COMPLEX128",
+];
+
+/// The models that the files in `tests/python/` are written for.
+fn repository() -> Repository {
+    let repository = Repository::new();
+    repository.add_digits();
+    for dtype in DTYPES {
+        repository.add_echo(&format!("echo_{}", dtype.to_lowercase()), 1, &echo_of(dtype, ""));
+    }
+    for version in [1, 2] {
+        repository.add_echo("tagged", version, TAGGED);
+    }
+    repository.settings("tagged", "version_policy = 'all'");
+    repository.add_echo("pair", 1, PAIR);
+    repository.add_echo("half_plus_two", 123, HALF_PLUS_TWO);
+    repository.add_echo("out_of_tea", 1, &echo_of("FP32", "fail = 'UNAVAILABLE out of tea'"));
+    repository.add_echo("broken_run", 1, &echo_of("FP32", "fail = 'INTERNAL a cog came loose'"));
+    repository.add_echo("slow", 1, &echo_of("FP32", "delay_ms = 3600000"));
+    repository.add_echo("broken", 1, "load = { fail = 'DATA_LOSS the disk is on fire' }");
+    repository
+}
+
+/// Two inputs, one of which may be left out, and two signatures.
+const PAIR: &str = r#"
+[signatures.serving_default]
+inputs = [
+    { name = "x", dtype = "FP32", shape = [-1, 2] },
+    { name = "bias", dtype = "INT64", shape = [], optional = true, default = 7 },
+]
+[signatures.renamed]
+inputs = [{ name = "x", dtype = "FP32", shape = [-1, 2] }]
+outputs = { y = "x" }
+"#;
+
+/// As far as an echo goes: the names and the version of TensorFlow Serving's own test model.
+const HALF_PLUS_TWO: &str = r#"
+[signatures.serving_default]
+inputs = [{ name = "x", dtype = "FP32", shape = [-1] }]
+outputs = { y = "x" }
+"#;
+
+fn run(file: &str) {
+    let (Some(bundle), Some(python)) = (Bundle::from_env(), python()) else { return };
+    let repository = repository();
+    let server = Server::start(&bundle, &repository, &["--rest-timeout=2s"]);
+    server.wait_until_available(0, "tagged", 1);
+    server.wait_until_available(0, "tagged", 2);
+    let output = pytest(&python, file).env("SALVER_ADDRESS", server.address().to_string()).output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    // So that nobody takes a file without tests for one that passed.
+    assert!(output.status.success() && said.contains(" passed"), "{said}");
+}
+
+fn pytest(python: &Path, file: &str) -> Command {
+    let folder = root().join("tests/python");
+    let mut command = Command::new(python);
+    command.args(["-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", file]).current_dir(folder);
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("SALVER_ROOT", root());
+    command
+}
+
+#[test]
+fn tritonclient_over_grpc_gets_right_answers() {
+    run("test_tritonclient_grpc.py");
+}
+
+#[test]
+fn tritonclient_over_http_gets_right_answers_binary_and_json() {
+    run("test_tritonclient_http.py");
+}
+
+#[test]
+fn tensorflow_serving_s_own_client_gets_right_answers() {
+    run("test_tfserving_grpc.py");
+}
+
+#[test]
+fn tensorflow_serving_s_rest_interface_answers_as_its_tests_have_it() {
+    run("test_tfserving_rest.py");
+}
+
+#[test]
+fn every_error_has_the_right_code_on_every_interface() {
+    run("test_errors.py");
+}
+
+#[test]
+fn every_interface_gives_the_same_answer_for_the_digits() {
+    run("test_agreement.py");
+}

@@ -62,7 +62,6 @@ pub(crate) fn run() -> anyhow::Result<Vec<Promise>> {
         let (threads, writer) = (one.threads, if one.is_swapping { "swaps" } else { "quiet" });
         println!("  {:<26} {threads:>7}  {writer:<8} {:<22} {:<22}", one.name, one.per_core, one.together);
     }
-    // At one thread the figure would be the machine's at rest.
     let at_all_cores = |is_swapping: bool| {
         let all_cores = |one: &&Series<'_>| {
             one.threads == cores() && one.is_swapping == is_swapping && one.name == "serving map"

@@ -2,7 +2,7 @@
 //! it answers, on the same HTTP libraries.
 //!
 //! Servers and load share the machine. All servers of a run are up from its beginning; each round loads one after the
-//! other, so that what is compared is minutes of the same weather.
+//! other, so that what is compared has had the same weather.
 
 mod bare;
 mod client;
@@ -26,8 +26,8 @@ use process::Server;
 
 pub(crate) use bare::{CHILD_FLAG, child};
 
-const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 9;
+const ROUND: Duration = Duration::from_secs(1);
 /// Clients, each with a connection of its own and one request under way.
 const CLIENTS: [usize; 2] = [8, 32];
 /// How many of them promises are about.

@@ -28,7 +28,7 @@ pub(super) struct Measured {
 }
 
 /// How long clients run before they count.
-const WARM_UP: Duration = Duration::from_millis(300);
+const WARM_UP: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {

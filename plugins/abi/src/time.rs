@@ -32,10 +32,13 @@ pub fn monotonic_ns(instant: Instant) -> u64 {
 }
 
 /// The instant at `ns` nanoseconds of `CLOCK_MONOTONIC`; `None` for 0 and for what is too far away to say.
+#[inline]
 pub fn instant_at(ns: u64) -> Option<Instant> {
+    if ns == 0 {
+        return None;
+    }
     let (moment, anchor_ns) = anchor();
     match ns {
-        0 => None,
         ns if ns >= anchor_ns => moment.checked_add(Duration::from_nanos(ns - anchor_ns)),
         ns => moment.checked_sub(Duration::from_nanos(anchor_ns - ns)).or(Some(moment)),
     }

@@ -7,37 +7,55 @@ use salver_core_tensor::TensorView;
 use salver_plugins_abi as abi;
 use smallvec::SmallVec;
 
-/// Input tensors in the form of the tables.
+/// A request in the form of the tables, and what it points to beside the request itself.
+///
+/// It is large, and most of it is never written: it is made where it stays, and filled there, since moving it would cost
+/// more than the call it is for.
 #[derive(Debug, Default)]
-pub(crate) struct Inputs {
-    tensors: SmallVec<[abi::Tensor; 8]>,
+pub(crate) struct Described {
+    inputs: SmallVec<[abi::Tensor; 8]>,
     /// Where the elements of string tensors are; the tables point into it.
     strings: Vec<Vec<abi::Bytes>>,
+    outputs: SmallVec<[u32; 8]>,
+    params: Vec<abi::Param>,
 }
 
-impl Inputs {
-    /// Describes the inputs of a request for `signature`.
+impl Described {
+    /// Describes `request` for `signature`, which is the one it names.
     ///
     /// # Errors
-    /// INTERNAL where they are not what the signature says: whoever asks has to check that, and a plugin in C relies
-    /// on it.
-    pub(crate) fn new(signature: &Signature, inputs: &[Option<TensorView<'_>>]) -> Result<Self, Status> {
-        if inputs.len() != signature.inputs.len() {
-            let wanted = signature.inputs.len();
-            return Err(Status::internal(format!("{} inputs were bound, wanted {wanted}", inputs.len())));
+    /// INTERNAL where inputs or outputs are not what the signature says: whoever asks has to check that, and a plugin
+    /// in C relies on it.
+    pub(crate) fn fill(&mut self, signature: &Signature, request: &RunRequest<'_>) -> Result<(), Status> {
+        if request.inputs.len() != signature.inputs.len() {
+            let (found, wanted) = (request.inputs.len(), signature.inputs.len());
+            return Err(Status::internal(format!("{found} inputs were bound, wanted {wanted}")));
         }
-        let mut described = Self::default();
-        for (view, spec) in inputs.iter().zip(&signature.inputs) {
+        for (view, spec) in request.inputs.iter().zip(&signature.inputs) {
             match view {
-                Some(view) if view.dtype() == spec.dtype => described.push(view),
-                None if spec.is_optional => described.tensors.push(abi::Tensor::NONE),
+                Some(view) if view.dtype() == spec.dtype => self.push(view),
+                None if spec.is_optional => self.inputs.push(abi::Tensor::NONE),
                 _ => {
                     let name = Quoted(&spec.name);
                     return Err(Status::internal(format!("input {name} was bound without being checked")));
                 }
             }
         }
-        Ok(described)
+        for position in request.outputs {
+            match u32::try_from(*position) {
+                Ok(number) if *position < signature.outputs.len() => self.outputs.push(number),
+                _ => {
+                    let count = signature.outputs.len();
+                    return Err(Status::internal(format!(
+                        "output {position} was asked for, there are {count}"
+                    )));
+                }
+            }
+        }
+        if request.context.parameters.iter().len() > 0 {
+            self.params = params(&request.context.parameters);
+        }
+        Ok(())
     }
 
     fn push(&mut self, view: &TensorView<'_>) {
@@ -54,34 +72,7 @@ impl Inputs {
         };
         // A shape has at most 254 dimensions.
         let (dtype, rank, shape) = (view.dtype() as u32, shape.len() as u32, shape.as_ptr());
-        self.tensors.push(abi::Tensor { dtype, rank, shape, data, size });
-    }
-}
-
-/// A request in the form of the tables, and what it points to beside the request itself.
-#[derive(Debug)]
-pub(crate) struct Described {
-    inputs: Inputs,
-    outputs: SmallVec<[u32; 8]>,
-    params: Vec<abi::Param>,
-}
-
-impl Described {
-    /// Describes `request` for `signature`, which is the one it names.
-    ///
-    /// # Errors
-    /// INTERNAL as for [`Inputs::new`], and where an output is asked for that the signature does not have.
-    pub(crate) fn new(signature: &Signature, request: &RunRequest<'_>) -> Result<Self, Status> {
-        let inputs = Inputs::new(signature, request.inputs)?;
-        let known = |position: &usize| match u32::try_from(*position) {
-            Ok(number) if *position < signature.outputs.len() => Ok(number),
-            _ => Err(Status::internal(format!(
-                "output {position} was asked for, there are {}",
-                signature.outputs.len()
-            ))),
-        };
-        let outputs = request.outputs.iter().map(known).collect::<Result<_, _>>()?;
-        Ok(Self { inputs, outputs, params: params(&request.context.parameters) })
+        self.inputs.push(abi::Tensor { dtype, rank, shape, data, size });
     }
 
     /// The table, valid as long as `self` and `request` are.
@@ -90,8 +81,8 @@ impl Described {
         abi::RunRequest {
             // The caller found a signature at this position, of which a plugin has at most 65,536.
             signature: request.signature as u32,
-            inputs: self.inputs.tensors.as_ptr(),
-            input_count: self.inputs.tensors.len(),
+            inputs: self.inputs.as_ptr(),
+            input_count: self.inputs.len(),
             outputs: self.outputs.as_ptr(),
             output_count: self.outputs.len(),
             deadline_ns: context.deadline.map_or(0, abi::monotonic_ns),

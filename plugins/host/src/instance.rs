@@ -131,16 +131,21 @@ impl Instance {
         &self.signatures
     }
 
-    /// Runs the model, and checks what it returns.
-    pub(crate) fn run(self: &Arc<Self>, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Failure> {
-        let signature = self.signatures.as_slice().get(request.signature).ok_or_else(|| {
-            Status::internal(format!(
-                "signature {} was asked for, model {} has none there",
-                request.signature,
-                Shown(&self.id)
-            ))
-        })?;
-        let described = Described::new(signature, request)?;
+    /// Runs the model, and checks what it returns. Calls `on_panic` where the plugin's code panicked.
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        request: &RunRequest<'_>,
+        on_panic: impl FnOnce(),
+    ) -> Result<Vec<Tensor>, Status> {
+        let model = Shown(&self.id);
+        let Some(signature) = self.signatures.as_slice().get(request.signature) else {
+            let position = request.signature;
+            return Err(Status::internal(format!(
+                "signature {position} was asked for, model {model} has none there"
+            )));
+        };
+        let mut described = Described::default();
+        described.fill(signature, request)?;
         let table = described.table(request);
         let mut out = abi::Outputs { tensors: std::ptr::null(), count: 0, owner: std::ptr::null_mut() };
         let mut said = Said::default();
@@ -149,12 +154,19 @@ impl Instance {
         let code =
             unsafe { (self.functions.run)(self.model, &raw const table, &raw mut out, &raw const sink) };
         if code != abi::OK {
-            return Err(said.failure(&self.plugin, code, format_args!("running model {}", Shown(&self.id))));
+            let failure = said.failure(&self.plugin, code, format_args!("running model {model}"));
+            if failure.is_panic {
+                on_panic();
+            }
+            return Err(failure.status);
+        }
+        if request.outputs.is_empty() && out.count == 0 && out.owner.is_null() {
+            return Ok(Vec::new());
         }
         // SAFETY: the run succeeded, and this is the first look at what it returned.
         unsafe { outputs::take(self, out, signature, request.outputs) }.map_err(|what| {
-            let (plugin, model) = (Quoted(&self.plugin), Shown(&self.id));
-            Status::internal(format!("plugin {plugin}, running model {model}, {what}")).into()
+            let plugin = Quoted(&self.plugin);
+            Status::internal(format!("plugin {plugin}, running model {model}, {what}"))
         })
     }
 

@@ -66,11 +66,10 @@ impl Model for PluginModel {
 
     fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
         let instance = self.shared.current.load();
-        instance.run(request).map_err(|failure| {
-            if failure.is_panic && instance.mark_panicked() {
+        instance.run(request, || {
+            if instance.mark_panicked() {
                 replace(&self.shared, &instance);
             }
-            failure.status
         })
     }
 }

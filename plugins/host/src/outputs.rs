@@ -62,9 +62,6 @@ pub(crate) unsafe fn take(
     signature: &Signature,
     asked: &[usize],
 ) -> Result<Vec<Tensor>, String> {
-    if outputs.count == 0 && outputs.owner.is_null() && asked.is_empty() {
-        return Ok(Vec::new());
-    }
     if !instance.hand_out(outputs.owner) {
         // Whoever holds the first ones still reads them, and releases them: nothing here may.
         return Err("returned outputs whose owner it had handed out before and not had back".to_owned());
@@ -78,7 +75,7 @@ pub(crate) unsafe fn take(
         .map_err(|_| "returned a null or misaligned list of outputs".to_owned())?;
     let mut tensors = Vec::with_capacity(tables.len());
     for (table, position) in tables.iter().zip(asked) {
-        // `Described::new` checked that there is an output at each position.
+        // `Described::fill` checked that there is an output at each position.
         let spec = signature.outputs.get(*position).ok_or("was asked for an output that it does not have")?;
         // SAFETY: a plugin promises that its tensors are valid until they are released.
         let tensor = unsafe { one(table, spec, &handed_out) };

@@ -70,20 +70,19 @@ impl Borrowed {
     }
 }
 
-/// The context of a call, its flag borrowed for it.
+/// The context of a call, its flag borrowed for it. Made where it stays.
 pub(crate) struct Context(std::mem::ManuallyDrop<RunContext>);
 
 impl Context {
-    /// # Safety
-    /// What `request` points to is valid as long as the value lives.
+    /// What costs nothing to have: [`Context::read`] adds the rest.
     ///
-    /// # Errors
-    /// INTERNAL where the server gave what cannot be.
-    pub(crate) unsafe fn new(request: &RunRequest) -> Result<Self, Status> {
-        let cancel = CancelFlag::foreign(&ServerWords, request.cancelled.expose_provenance());
-        let mut context = std::mem::ManuallyDrop::new(RunContext {
+    /// # Safety
+    /// `cancelled` is null or points to a word that is readable as long as the value lives.
+    #[inline]
+    pub(crate) unsafe fn new(request: &RunRequest) -> Self {
+        Self(std::mem::ManuallyDrop::new(RunContext {
             deadline: instant_at(request.deadline_ns),
-            cancel,
+            cancel: CancelFlag::foreign(&ServerWords, request.cancelled.expose_provenance()),
             trace: TraceContext {
                 trace_id: request.trace_id,
                 span_id: request.span_id,
@@ -91,16 +90,25 @@ impl Context {
             },
             request_id: String::new(),
             parameters: Options::new(),
-        });
+        }))
+    }
+
+    /// # Safety
+    /// What `request` points to is valid during the call.
+    ///
+    /// # Errors
+    /// INTERNAL where the server gave what cannot be.
+    #[inline]
+    pub(crate) unsafe fn read(&mut self, request: &RunRequest) -> Result<(), Status> {
         if request.request_id.size != 0 {
             // SAFETY: valid by the caller's promise.
-            context.request_id = unsafe { request.request_id.to_text() }.into_owned();
+            self.0.request_id = unsafe { request.request_id.to_text() }.into_owned();
         }
         if request.param_count != 0 {
             // SAFETY: valid by the caller's promise.
-            context.parameters = unsafe { options(request.params, request.param_count) }?;
+            self.0.parameters = unsafe { options(request.params, request.param_count) }?;
         }
-        Ok(Self(context))
+        Ok(())
     }
 
     pub(crate) fn get(&self) -> &RunContext {
@@ -110,9 +118,11 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // All but the flag, whose word is only borrowed.
+        // All but the flag, whose word is only borrowed; and mostly there is nothing else.
         self.0.request_id = String::new();
-        self.0.parameters = Options::new();
+        if self.0.parameters.iter().len() > 0 {
+            self.0.parameters = Options::new();
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::context::{Context, malformed};
 use crate::guard;
-use crate::inputs::Parts;
+use crate::inputs::{Parts, Views};
 use crate::outputs::Kept;
 use crate::signatures::Signatures;
 
@@ -50,7 +50,7 @@ unsafe extern "C" fn run(
         // SAFETY: the server passes a request that is valid for the call.
         let outputs = unsafe { run_model(&*loaded.model, &*request) }?;
         // SAFETY: the server passes a place for the outputs.
-        unsafe { out.write(Kept::new(outputs).hand_over()) };
+        unsafe { out.write(Kept::hand_over(outputs)) };
         Ok(())
     };
     // SAFETY: the server passes a sink for the call.
@@ -63,14 +63,20 @@ unsafe fn run_model(
     model: &dyn Model,
     request: &abi::RunRequest,
 ) -> Result<Vec<salver_core_tensor::Tensor>, Status> {
+    let mut parts = Parts::default();
     // SAFETY: valid by the caller's promise.
-    let parts = unsafe { Parts::new(request.inputs, request.input_count) }?;
-    let inputs = parts.views()?;
+    unsafe { parts.read(request.inputs, request.input_count) }?;
+    let mut inputs = Views::new();
+    parts.view(&mut inputs)?;
+    let mut outputs = SmallVec::<[usize; 8]>::new();
     // SAFETY: as above.
-    let outputs = unsafe { abi::array(request.outputs, request.output_count) }.map_err(malformed)?;
-    let outputs: SmallVec<[usize; 8]> = outputs.iter().map(|position| *position as usize).collect();
+    for position in unsafe { abi::array(request.outputs, request.output_count) }.map_err(malformed)? {
+        outputs.push(*position as usize);
+    }
     // SAFETY: as above.
-    let context = unsafe { Context::new(request) }?;
+    let mut context = unsafe { Context::new(request) };
+    // SAFETY: as above.
+    unsafe { context.read(request) }?;
     model.run(&RunRequest {
         signature: request.signature as usize,
         inputs: &inputs,

@@ -48,13 +48,14 @@ impl Kept {
         &self.tensors
     }
 
-    /// The tensors as outputs, which own themselves until [`Kept::release`]. None costs nothing.
-    pub(crate) fn hand_over(self) -> abi::Outputs {
-        if self.tensors.is_empty() {
+    /// Hands `owned` over, until [`Kept::release`]. None costs nothing.
+    pub(crate) fn hand_over(owned: Vec<Tensor>) -> abi::Outputs {
+        if owned.is_empty() {
             return abi::Outputs { tensors: std::ptr::null(), count: 0, owner: std::ptr::null_mut() };
         }
-        let (tensors, count) = (self.tensors.as_ptr(), self.tensors.len());
-        abi::Outputs { tensors, count, owner: Box::into_raw(Box::new(self)).cast() }
+        let kept = Box::new(Self::new(owned));
+        let (tensors, count) = (kept.tensors.as_ptr(), kept.tensors.len());
+        abi::Outputs { tensors, count, owner: Box::into_raw(kept).cast() }
     }
 
     /// Frees what [`Kept::hand_over`] handed over.

@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
+use salver_proto::tensorflow::serving::model_version_status::State;
 use salver_tests::{
-    Bundle, Grpc, Http, Reply, Repository, Server, TAGGED, echo_of, fp32_infer, fp32_predict,
+    Bundle, Grpc, Http, PATIENCE, Reply, Repository, Server, TAGGED, echo_of, fp32_infer, fp32_predict,
 };
 use serde_json::json;
 
@@ -119,8 +121,16 @@ async fn a_version_that_does_not_load_leaves_the_old_one_serving() {
         Reply::of_predict(response.get_ref()),
         Reply { said: Some(1), tags: vec![1], x: vec![1.0, 2.0] }
     );
-    let versions = grpc.versions("tagged").await.unwrap();
-    let failed = versions.iter().find(|status| status.version == 2).unwrap();
+    // The load says so first; the word reaches the status a moment later.
+    let deadline = Instant::now() + PATIENCE;
+    let failed = loop {
+        let versions = grpc.versions("tagged").await.unwrap();
+        let failed = versions.into_iter().find(|status| status.version == 2).unwrap();
+        if failed.state() == State::End {
+            break failed;
+        }
+        assert!(Instant::now() < deadline, "{failed:?}");
+    };
     let status = failed.status.as_ref().unwrap();
     assert_eq!(status.error_code, tonic::Code::DataLoss as i32);
     assert!(status.error_message.contains("the disk is on fire"), "{status:?}");

@@ -159,7 +159,11 @@ mod tests {
 
     impl SourceAdapter<u32, u32> for Halve {
         fn convert(&self, id: &ServableId, data: u32) -> Result<u32, Status> {
-            if data % 2 == 0 { Ok(data / 2) } else { Err(Status::invalid_argument(format!("{id} is odd"))) }
+            if data.is_multiple_of(2) {
+                Ok(data / 2)
+            } else {
+                Err(Status::invalid_argument(format!("{id} is odd")))
+            }
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn run() -> anyhow::Result<Vec<Promise>> {
 fn batch(model: &dyn Model, inputs: &[Tensor], outputs: &[usize]) -> anyhow::Result<f64> {
     let context = RunContext::default();
     let views: Vec<_> = inputs.iter().map(|input| Some(input.view())).collect();
-    let request = RunRequest { signature: 0, inputs: &views, outputs, context: &context };
+    let request = RunRequest { signature: 0, inputs: &views, outputs, context };
     let start = thread_cpu_time();
     for _ in 0..CALLS {
         black_box(black_box(model).run(black_box(&request))?);

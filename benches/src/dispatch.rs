@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use salver_core_platform::RunContext;
+use salver_core_platform::RequestContext;
 use salver_core_servable::{StreamName, VersionChoice};
 use salver_core_status::Status;
 use salver_core_tensor::Tensor;
@@ -159,7 +159,7 @@ async fn request(inference: &Inference, subject: &Subject) -> Result<(), Status>
         signature,
         inputs: subject.inputs.clone(),
         outputs: Vec::new(),
-        context: RunContext::default(),
+        context: RequestContext::default(),
     };
     black_box(inference.run(call).await?);
     Ok(())

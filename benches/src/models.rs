@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use salver_core_platform::{CancelFlag, LoadRequest, Model, Options, Platform};
+use salver_core_platform::{Cancellation, LoadRequest, Model, Options, Platform};
 use salver_core_servable::{ServableId, Version};
 use salver_core_tensor::{Shape, Tensor};
 use salver_platforms_echo::Echo;
@@ -56,8 +56,8 @@ pub(crate) fn id(name: &str) -> anyhow::Result<ServableId> {
 /// Loads a model of the repository.
 pub(crate) fn load(platform: &dyn Platform, repository: &Path, name: &str) -> anyhow::Result<Box<dyn Model>> {
     let (id, directory) = (id(name)?, repository.join(name).join("1"));
-    let (options, cancel) = (Options::new(), CancelFlag::new());
-    let request = LoadRequest { id: &id, directory: &directory, options: &options, cancel: &cancel };
+    let (options, cancel) = (Options::new(), Cancellation::NEVER);
+    let request = LoadRequest { id: &id, directory: &directory, options: &options, cancel };
     Ok(platform.load(&request)?)
 }
 

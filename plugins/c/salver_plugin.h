@@ -235,15 +235,6 @@ typedef struct {
     uint32_t (*threads)(const void *context);
 } SalverCpuV1;
 
-// Keeps a cancellation word readable after the call that was given it.
-typedef struct {
-    // Keeps the word that `word` points to until it is released. Only for a word that is readable now: during the
-    // call that was given it, or while it is retained.
-    void (*retain)(const uint32_t *word);
-    // Undoes one `retain`.
-    void (*release)(const uint32_t *word);
-} SalverCancelV1;
-
 // The server, as this plugin sees it. None of the pointers is null.
 typedef struct {
     // Passed to `table`.
@@ -254,8 +245,6 @@ typedef struct {
     const SalverMetricsV1 *metrics;
     // What the plugin may use of the processor.
     const SalverCpuV1 *cpu;
-    // Cancellation words that outlive their call.
-    const SalverCancelV1 *cancel;
     // The plugin's own file, near which the libraries lie that it needs; its bytes as the file system has them.
     SalverStr plugin_path;
     // A table that came later, by name; null where this server has none of that name.
@@ -385,7 +374,7 @@ typedef struct {
     // When the answer is of no more use, in nanoseconds of `CLOCK_MONOTONIC`; 0 where it always is.
     uint64_t deadline_ns;
     // A word that turns from 0 to 1 when nobody waits for the answer any more: read it with an atomic load. Null
-    // where that cannot happen. To read it after the call, retain it with SalverCancelV1.
+    // where that cannot happen.
     const uint32_t *cancelled;
     // The trace that the request belongs to, as in W3C Trace Context; zeros where it belongs to none.
     uint8_t trace_id[16];

@@ -10,8 +10,8 @@
 //! be loaded look alike to whoever watches.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use salver_core_cancel::{CancelFlag, Cancellation};
 use salver_core_servable::{ServableId, StreamName, Version};
 use salver_core_status::Status;
 
@@ -28,37 +28,11 @@ pub trait Loader: Send + 'static {
     ///
     /// # Errors
     /// Whatever prevents it; the version then ends with that status.
-    fn load(&mut self, id: &ServableId, cancel: &Cancel) -> Result<Self::Servable, Status>;
+    fn load(&mut self, id: &ServableId, cancel: Cancellation<'_>) -> Result<Self::Servable, Status>;
 
     /// Frees the servable.
     fn unload(&mut self, servable: Self::Servable) {
         drop(servable);
-    }
-}
-
-/// A flag that says: what you are doing is no longer wanted. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicU32>);
-
-impl Cancel {
-    /// A flag that is not set.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the flag, for good.
-    pub fn cancel(&self) {
-        self.0.store(1, Ordering::Release);
-    }
-
-    /// Whether the flag is set.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire) != 0
-    }
-
-    /// The word behind the flag, 0 or 1, for whoever passes the flag on in another form.
-    pub fn word(&self) -> Arc<AtomicU32> {
-        Arc::clone(&self.0)
     }
 }
 

@@ -47,9 +47,10 @@ mod context;
 mod options;
 mod run;
 
-pub use context::{CancelFlag, ForeignWords, RunContext, TraceContext};
+pub use context::{RequestContext, RunContext, TraceContext};
 pub use options::{OptionValue, Options};
 pub use run::RunRequest;
+pub use salver_core_cancel::{CancelFlag, Cancellation};
 
 use std::path::Path;
 
@@ -130,5 +131,5 @@ pub struct LoadRequest<'a> {
     /// Settings for this platform, of the server and of the model, the model's winning.
     pub options: &'a Options,
     /// Set when the load is no longer wanted.
-    pub cancel: &'a CancelFlag,
+    pub cancel: Cancellation<'a>,
 }

@@ -23,6 +23,9 @@ pub struct Options(BTreeMap<String, OptionValue>);
 
 impl Options {
     /// No settings.
+    pub const NONE: Self = Self(BTreeMap::new());
+
+    /// No settings.
     pub fn new() -> Self {
         Self::default()
     }

@@ -15,7 +15,7 @@ pub struct RunRequest<'a> {
     /// Which of the signature's outputs to return, by position, in the order wanted.
     pub outputs: &'a [usize],
     /// Deadline, cancellation, trace, parameters.
-    pub context: &'a RunContext,
+    pub context: RunContext<'a>,
 }
 
 impl<'a> RunRequest<'a> {

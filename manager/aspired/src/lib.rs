@@ -16,7 +16,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use std::time::{Duration, Instant};
-//! use salver_core_loader::{Aspired, AspiredVersions, Cancel, Loader, Target};
+//! use salver_core_loader::{Aspired, AspiredVersions, Cancellation, Loader, Target};
 //! use salver_core_servable::{Lookup, ServableId, StreamName, Version, VersionChoice};
 //! use salver_core_status::Status;
 //! use salver_manager_aspired::{AspiredManager, Options};
@@ -27,7 +27,7 @@
 //! impl Loader for Table {
 //!     type Servable = Vec<u32>;
 //!
-//!     fn load(&mut self, id: &ServableId, _: &Cancel) -> Result<Vec<u32>, Status> {
+//!     fn load(&mut self, id: &ServableId, _: Cancellation<'_>) -> Result<Vec<u32>, Status> {
 //!         Ok(vec![id.version.number() as u32; 3])
 //!     }
 //! }

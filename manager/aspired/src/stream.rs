@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::SystemTime;
 
-use salver_core_loader::{Aspired, Cancel};
+use salver_core_loader::{Aspired, CancelFlag};
 use salver_core_servable::{ServableId, ServableState, StateEvent, StreamName, Version};
 use salver_core_status::Status;
 use salver_manager_harness::{self as harness, Event, State};
@@ -16,7 +16,7 @@ use salver_manager_policy::{Action, Policy, VersionSnapshot};
 /// What the driver is to do, in this order. `D` is what a version is loaded from.
 #[derive(Debug)]
 pub(crate) enum Command<D> {
-    Load { id: ServableId, data: D, cancel: Cancel },
+    Load { id: ServableId, data: D, cancel: CancelFlag },
     Publish(ServableId),
     Withdraw(ServableId),
     Unload(ServableId),
@@ -48,7 +48,7 @@ struct Record<D> {
     data: Option<D>,
     /// Whether a load was begun.
     is_tried: bool,
-    cancel: Cancel,
+    cancel: CancelFlag,
     /// What to begin anew with when this one is over: it was aspired again while on its way out, or its stored data
     /// changed while it was being loaded (and it then failed).
     successor: Option<Aspired<D>>,
@@ -179,7 +179,7 @@ impl<D> Stream<D> {
             revision,
             data,
             is_tried: false,
-            cancel: Cancel::new(),
+            cancel: CancelFlag::new(),
             successor: None,
         };
         self.versions.insert(version, record);

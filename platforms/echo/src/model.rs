@@ -63,7 +63,7 @@ impl Model for EchoModel {
             self.signatures.as_slice().get(request.signature).zip(self.runs.get(request.signature));
         let (signature, run) = signature
             .ok_or_else(|| Status::internal(format!("there is no signature {}", request.signature)))?;
-        wait::for_run(run.delay, request.context)?;
+        wait::for_run(run.delay, &request.context)?;
         if let Some(failure) = &run.failure {
             return Err(failure.clone());
         }

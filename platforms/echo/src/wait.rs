@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use salver_core_platform::{CancelFlag, RunContext};
+use salver_core_platform::{Cancellation, RunContext};
 use salver_core_status::Status;
 
 /// How often a waiter looks at the cancel flag, which has no way to wake it.
@@ -12,15 +12,15 @@ const LOOK: Duration = Duration::from_millis(1);
 ///
 /// # Errors
 /// CANCELLED.
-pub(crate) fn for_load(delay: Duration, cancel: &CancelFlag) -> Result<(), Status> {
-    for_run(delay, &RunContext { cancel: cancel.clone(), ..RunContext::default() })
+pub(crate) fn for_load(delay: Duration, cancel: Cancellation<'_>) -> Result<(), Status> {
+    for_run(delay, &RunContext { cancel, ..RunContext::default() })
 }
 
 /// Waits for `delay`, or until the request is no longer wanted.
 ///
 /// # Errors
 /// CANCELLED or DEADLINE_EXCEEDED.
-pub(crate) fn for_run(delay: Duration, context: &RunContext) -> Result<(), Status> {
+pub(crate) fn for_run(delay: Duration, context: &RunContext<'_>) -> Result<(), Status> {
     let mut now = Instant::now();
     context.check(now)?;
     // A delay past the end of time is one that only a cancellation ends.
@@ -37,6 +37,7 @@ pub(crate) fn for_run(delay: Duration, context: &RunContext) -> Result<(), Statu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use salver_core_platform::CancelFlag;
     use salver_core_status::Code;
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -59,10 +60,10 @@ mod tests {
     #[test]
     fn a_cancellation_ends_a_delay_even_one_without_end() {
         for delay in [LONG, Duration::MAX] {
-            let context = RunContext::default();
-            let cancel = context.cancel.clone();
-            let waiter = std::thread::spawn(move || for_run(delay, &context));
-            cancel.cancel();
+            let flag = CancelFlag::new();
+            let watched = flag.clone();
+            let waiter = std::thread::spawn(move || for_load(delay, watched.watch()));
+            flag.cancel();
             assert_eq!(waiter.join().unwrap().unwrap_err().code(), Code::Cancelled);
         }
     }

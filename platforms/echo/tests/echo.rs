@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use salver_core_platform::{
-    CancelFlag, LoadRequest, Model, Options, Platform, Probe, RunContext, RunRequest,
+    Cancellation, LoadRequest, Model, Options, Platform, Probe, RunContext, RunRequest,
 };
 use salver_core_servable::{ServableId, Version};
 use salver_core_status::{Code, Status};
@@ -17,7 +17,7 @@ fn load_from(directory: &Path) -> Result<Box<dyn Model>, Status> {
         id: &id,
         directory,
         options: &Options::new(),
-        cancel: &CancelFlag::new(),
+        cancel: Cancellation::NEVER,
     })
 }
 
@@ -39,7 +39,7 @@ fn run(
     let views: Vec<_> = bound.iter().map(|input| input.as_ref().map(Tensor::view)).collect();
     let outputs: Vec<usize> = (0..signature.outputs.len()).collect();
     let context = RunContext::default();
-    let request = RunRequest { signature: position, inputs: &views, outputs: &outputs, context: &context };
+    let request = RunRequest { signature: position, inputs: &views, outputs: &outputs, context };
     let tensors = model.run(&request)?;
     Ok(signature.outputs.iter().map(|output| output.name.clone()).zip(tensors).collect())
 }

@@ -9,7 +9,7 @@ use ort::environment::Environment;
 use ort::ep;
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
-use salver_core_platform::{CancelFlag, LoadRequest};
+use salver_core_platform::{Cancellation, LoadRequest};
 use salver_core_status::Status;
 
 use crate::ffi::SharedSession;
@@ -77,7 +77,11 @@ fn builder(
 }
 
 /// Reads the model, giving up when the load is no longer wanted.
-fn commit(builder: &mut SessionBuilder, file: &Path, cancel: &CancelFlag) -> Result<Session, ort::Error> {
+fn commit(
+    builder: &mut SessionBuilder,
+    file: &Path,
+    cancel: Cancellation<'_>,
+) -> Result<Session, ort::Error> {
     /// How often the flag is looked at.
     const LOOK: Duration = Duration::from_millis(20);
     let canceler = builder.canceler();

@@ -114,7 +114,7 @@ fn a_shape_that_onnx_runtime_refuses_is_the_caller_s_mistake() {
     let wrong = tensor(&[1, 3], vec![0f32; 3]);
     let inputs = [Some(wrong.view()), Some(wrong.view())];
     let context = RunContext::default();
-    let request = RunRequest { signature: 0, inputs: &inputs, outputs: &[0], context: &context };
+    let request = RunRequest { signature: 0, inputs: &inputs, outputs: &[0], context };
     let status = model.run(&request).unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("model `m:3`") && status.message().contains("input: a"), "{status}");
@@ -127,11 +127,10 @@ fn a_request_that_nobody_waits_for_is_not_run() {
     let x = tensor(&[1], vec![1f32]);
     let cancel = CancelFlag::new();
     cancel.cancel();
-    let cancelled = RunContext { cancel, ..RunContext::default() };
+    let cancelled = RunContext { cancel: cancel.watch(), ..RunContext::default() };
     let late = RunContext { deadline: Some(std::time::Instant::now()), ..RunContext::default() };
     for (context, code) in [(cancelled, Code::Cancelled), (late, Code::DeadlineExceeded)] {
-        let request =
-            RunRequest { signature: 0, inputs: &[Some(x.view())], outputs: &[0], context: &context };
+        let request = RunRequest { signature: 0, inputs: &[Some(x.view())], outputs: &[0], context };
         assert_eq!(model.run(&request).unwrap_err().code(), code);
     }
 }

@@ -41,8 +41,6 @@ pub struct HostV1 {
     pub metrics: *const MetricsV1,
     /// What the plugin may use of the processor.
     pub cpu: *const CpuV1,
-    /// Cancellation words that outlive their call.
-    pub cancel: *const CancelV1,
     /// The plugin's own file, near which the libraries lie that it needs; its bytes as the file system has them.
     pub plugin_path: Str,
     /// A table that came later, by name; null where this server has none of that name.
@@ -82,17 +80,6 @@ pub struct CpuV1 {
     pub context: *const c_void,
     /// How many threads the plugin's pools should have together; at least 1.
     pub threads: unsafe extern "C" fn(context: *const c_void) -> u32,
-}
-
-/// Keeps a cancellation word readable after the call that was given it.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, StableAbi)]
-pub struct CancelV1 {
-    /// Keeps the word that `word` points to until it is released. Only for a word that is readable now: during the
-    /// call that was given it, or while it is retained.
-    pub retain: unsafe extern "C" fn(word: *const u32),
-    /// Undoes one `retain`.
-    pub release: unsafe extern "C" fn(word: *const u32),
 }
 
 macro_rules! shared {

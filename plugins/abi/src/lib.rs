@@ -38,7 +38,7 @@ mod text;
 mod time;
 
 pub use code::*;
-pub use host::{CancelV1, CpuV1, HostV1, LogV1, MetricsV1};
+pub use host::{CpuV1, HostV1, LogV1, MetricsV1};
 pub use host::{LEVEL_DEBUG, LEVEL_ERROR, LEVEL_INFO, LEVEL_OFF, LEVEL_TRACE, LEVEL_WARN};
 pub use host::{METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM};
 pub use model::{ModelV1, Outputs, RunRequest};

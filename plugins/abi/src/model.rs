@@ -23,7 +23,7 @@ pub struct RunRequest {
     /// When the answer is of no more use, in nanoseconds of `CLOCK_MONOTONIC`; 0 where it always is.
     pub deadline_ns: u64,
     /// A word that turns from 0 to 1 when nobody waits for the answer any more: read it with an atomic load. Null
-    /// where that cannot happen. To read it after the call, retain it with [`CancelV1`](crate::CancelV1).
+    /// where that cannot happen.
     pub cancelled: *const u32,
     /// The trace that the request belongs to, as in W3C Trace Context; zeros where it belongs to none.
     pub trace_id: [u8; 16],

@@ -32,11 +32,10 @@ fn no_table_changes() {
         Signature 64 { name: 0, method: 16, inputs: 32, input_count: 40, outputs: 48, output_count: 56 }
         Signatures 16 { data: 0, count: 8 }
         Param 56 { name: 0, kind: 16, integer: 24, number: 32, text: 40 }
-        HostV1 64 { context: 0, log: 8, metrics: 16, cpu: 24, cancel: 32, plugin_path: 40, table: 56 }
+        HostV1 56 { context: 0, log: 8, metrics: 16, cpu: 24, plugin_path: 32, table: 48 }
         LogV1 24 { context: 0, max_level: 8, write: 16 }
         MetricsV1 24 { context: 0, make: 8, record: 16 }
         CpuV1 16 { context: 0, threads: 8 }
-        CancelV1 16 { retain: 0, release: 8 }
         RunRequest 120 { signature: 0, inputs: 8, input_count: 16, outputs: 24, output_count: 32, deadline_ns: 40, cancelled: 48, trace_id: 56, span_id: 72, trace_flags: 80, request_id: 88, params: 104, param_count: 112 }
         Outputs 24 { tensors: 0, count: 8, owner: 16 }
         ModelV1 32 { signatures: 0, run: 8, release: 16, unload: 24 }

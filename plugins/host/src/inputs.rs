@@ -1,6 +1,6 @@
 //! A request in the form of the tables. What is there already is pointed to, not copied.
 
-use salver_core_platform::{OptionValue, Options, RunRequest};
+use salver_core_platform::{Cancellation, OptionValue, Options, RunRequest};
 use salver_core_signature::Signature;
 use salver_core_status::{Quoted, Status};
 use salver_core_tensor::TensorView;
@@ -53,7 +53,7 @@ impl Described {
             }
         }
         if request.context.parameters.iter().len() > 0 {
-            self.params = params(&request.context.parameters);
+            self.params = params(request.context.parameters);
         }
         Ok(())
     }
@@ -86,11 +86,11 @@ impl Described {
             outputs: self.outputs.as_ptr(),
             output_count: self.outputs.len(),
             deadline_ns: context.deadline.map_or(0, abi::monotonic_ns),
-            cancelled: cancel_word(&context.cancel),
+            cancelled: cancel_word(context.cancel),
             trace_id: context.trace.trace_id,
             span_id: context.trace.span_id,
             trace_flags: context.trace.flags,
-            request_id: abi::Str::new(&context.request_id),
+            request_id: abi::Str::new(context.request_id),
             params: self.params.as_ptr(),
             param_count: self.params.len(),
         }
@@ -111,7 +111,7 @@ pub(crate) fn params(options: &Options) -> Vec<abi::Param> {
     options.iter().map(param).collect()
 }
 
-/// Where a plugin reads whether it should give up. The pointer is that of the `Arc`'s value, which `CancelV1` needs.
-pub(crate) fn cancel_word(flag: &salver_core_platform::CancelFlag) -> *const u32 {
-    flag.word().map_or(std::ptr::null(), |word| std::sync::Arc::as_ptr(word).cast())
+/// Where a plugin reads whether it should give up.
+pub(crate) fn cancel_word(cancellation: Cancellation<'_>) -> *const u32 {
+    cancellation.word().map_or(std::ptr::null(), |word| word.as_ptr().cast_const())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use salver_core_platform::{CancelFlag, Options, RunRequest};
+use salver_core_platform::{Cancellation, Options, RunRequest};
 use salver_core_servable::ServableId;
 use salver_core_signature::SignatureSet;
 use salver_core_status::{Quoted, Status};
@@ -67,7 +67,7 @@ impl Drop for Instance {
 
 impl Instance {
     /// Loads a model. May take minutes.
-    pub(crate) fn load(recipe: &Recipe, cancel: &CancelFlag) -> Result<Arc<Self>, Failure> {
+    pub(crate) fn load(recipe: &Recipe, cancel: Cancellation<'_>) -> Result<Arc<Self>, Failure> {
         use std::os::unix::ffi::OsStrExt;
         let Recipe { table, id, directory, options } = recipe;
         let (name, directory, options) =

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
-use salver_core_platform::{CancelFlag, Model, RunRequest};
+use salver_core_platform::{CancelFlag, Cancellation, Model, RunRequest};
 use salver_core_signature::SignatureSet;
 use salver_core_status::Status;
 use salver_core_tensor::Tensor;
@@ -44,7 +44,7 @@ struct Replacing {
 
 impl PluginModel {
     /// Loads a model.
-    pub(crate) fn load(recipe: Recipe, cancel: &CancelFlag) -> Result<Self, Failure> {
+    pub(crate) fn load(recipe: Recipe, cancel: Cancellation<'_>) -> Result<Self, Failure> {
         let instance = Instance::load(&recipe, cancel)?;
         Ok(Self {
             shared: Arc::new(Shared {
@@ -117,7 +117,7 @@ impl Shared {
             if self.is_closed_by(at) {
                 return;
             }
-            match Instance::load(&self.recipe, &self.cancel) {
+            match Instance::load(&self.recipe, self.cancel.watch()) {
                 Ok(instance) if *instance.signatures() == self.signatures => {
                     self.current.store(instance);
                     tracing::warn!(plugin, %model, "a model that panicked was loaded anew");

@@ -4,8 +4,6 @@ use std::ffi::c_void;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use salver_plugins_abi as abi;
 use tracing::level_filters::LevelFilter;
@@ -33,13 +31,10 @@ pub(crate) fn tables_for(plugin: &Inspection, services: &HostServices) -> &'stat
         log: Box::leak(Box::new(abi::LogV1 { context: context_pointer, max_level, write })),
         metrics: Box::leak(Box::new(abi::MetricsV1 { context: context_pointer, make, record })),
         cpu: Box::leak(Box::new(abi::CpuV1 { context: context_pointer, threads })),
-        cancel: &raw const CANCEL,
         plugin_path: abi::Str { data: path.as_ptr().cast(), size: path.len() },
         table,
     }))
 }
-
-static CANCEL: abi::CancelV1 = abi::CancelV1 { retain, release };
 
 /// # Safety
 /// `pointer` is the context of a table that [`tables_for`] made.
@@ -108,15 +103,4 @@ unsafe extern "C" fn record(pointer: *const c_void, id: u64, value: f64) {
 unsafe extern "C" fn threads(pointer: *const c_void) -> u32 {
     // SAFETY: the plugin passes the table's context.
     u32::try_from(unsafe { context(pointer) }.services.cpu_threads).unwrap_or(u32::MAX).max(1)
-}
-
-unsafe extern "C" fn retain(word: *const u32) {
-    // SAFETY: the words that plugins are given are those of `CancelFlag`s, each in an `Arc`; the plugin says that this
-    // one is readable, so that the `Arc` is alive.
-    unsafe { Arc::increment_strong_count(word.cast::<AtomicU32>()) }
-}
-
-unsafe extern "C" fn release(word: *const u32) {
-    // SAFETY: as above; the count is the one that `retain` added.
-    unsafe { Arc::decrement_strong_count(word.cast::<AtomicU32>()) }
 }

@@ -10,7 +10,7 @@
 
 mod support;
 
-use salver_core_platform::{Model, OptionValue, Options, RunContext};
+use salver_core_platform::{Model, OptionValue, Options, RequestContext};
 use salver_core_status::{Code, Status};
 use salver_core_tensor::Tensor;
 use std::sync::Arc;
@@ -157,6 +157,6 @@ fn an_exception_in_a_c_plugin_is_told_and_the_model_loaded_anew() {
 fn a_request_that_was_not_checked_does_not_reach_the_plugin() {
     let model = model();
     let one = floats(&[1.0]);
-    let status = run_in(&*model, "good", &[&one], &RunContext::default()).unwrap_err();
+    let status = run_in(&*model, "good", &[&one], &RequestContext::default()).unwrap_err();
     assert_eq!(status, Status::internal("1 inputs were bound, wanted 0"));
 }

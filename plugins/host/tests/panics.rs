@@ -4,14 +4,14 @@
 
 mod support;
 
-use salver_core_platform::{Model, OptionValue, Options, Probe, RunContext};
+use salver_core_platform::{Model, OptionValue, Options, Probe, RequestContext};
 use salver_core_status::Status;
 use support::*;
 
 const PANICS: &str = "salver-plugins-misbehaving-panics";
 
-fn context(panic: &str) -> RunContext {
-    let mut context = RunContext::default();
+fn context(panic: &str) -> RequestContext {
+    let mut context = RequestContext::default();
     context.parameters.set("panic", OptionValue::Text(panic.to_owned()));
     context
 }

@@ -1,127 +1,65 @@
 //! What travels with a request, out of the tables.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::borrow::Cow;
+use std::sync::atomic::AtomicU32;
 
-use salver_core_platform::{CancelFlag, ForeignWords, OptionValue, Options, RunContext, TraceContext};
+use salver_core_platform::{Cancellation, OptionValue, Options, RunContext, TraceContext};
 use salver_core_status::Status;
 use salver_plugins_abi::{
-    CancelV1, Malformed, PARAM_BOOL, PARAM_FLOAT, PARAM_INT, PARAM_TEXT, Param, RunRequest, Str, array,
-    instant_at,
+    Malformed, PARAM_BOOL, PARAM_FLOAT, PARAM_INT, PARAM_TEXT, Param, RunRequest, Str, array, instant_at,
 };
 
-use crate::host::host;
-
-/// The server's cancellation words. A handle is the word's address, or 0 for one that is never set.
-#[derive(Debug)]
-struct ServerWords;
-
-impl ServerWords {
-    /// The host's functions, looked up once: a flag is cloned where it matters how long that takes.
-    fn table() -> Option<&'static CancelV1> {
-        static TABLE: OnceLock<Option<&'static CancelV1>> = OnceLock::new();
-        // SAFETY: the tables of a host are never null and live as long as the process.
-        *TABLE.get_or_init(|| host().tables().map(|host| unsafe { &*host.cancel }))
+/// Whether a call is no longer wanted.
+///
+/// # Safety
+/// `word` is null or points to a word that is readable during `'a`, and that the server writes with atomic stores.
+pub(crate) unsafe fn cancellation<'a>(word: *const u32) -> Cancellation<'a> {
+    if word.is_null() {
+        return Cancellation::NEVER;
     }
+    // SAFETY: readable by the caller's promise; it is only read here, as a `Cancellation` does.
+    Cancellation::by_word(unsafe { AtomicU32::from_ptr(word.cast_mut()) })
 }
 
-fn word(handle: usize) -> *const u32 {
-    std::ptr::with_exposed_provenance(handle)
+/// The context of a call: what the tables have ready, and what had to be made of them.
+pub(crate) struct Context<'a> {
+    request: &'a RunRequest,
+    request_id: Cow<'a, str>,
+    parameters: Options,
 }
 
-// Handles are made by `Borrowed::new` alone, from pointers that the server gave; `CancelFlag` retains what it clones.
-impl ForeignWords for ServerWords {
-    fn is_set(&self, handle: usize) -> bool {
-        if handle == 0 {
-            return false;
-        }
-        // SAFETY: the word is readable during the call that gave it, and after it while it is retained; the server
-        // writes it with atomic stores.
-        unsafe { AtomicU32::from_ptr(word(handle).cast_mut()) }.load(Ordering::Acquire) != 0
-    }
-
-    fn retain(&self, handle: usize) {
-        if let (Some(table), true) = (Self::table(), handle != 0) {
-            // SAFETY: a flag that is being cloned has a readable word.
-            unsafe { (table.retain)(word(handle)) }
-        }
-    }
-
-    fn release(&self, handle: usize) {
-        if let (Some(table), true) = (Self::table(), handle != 0) {
-            // SAFETY: a flag that is dropped was retained, as `Borrowed` never drops its own.
-            unsafe { (table.release)(word(handle)) }
-        }
-    }
-}
-
-/// A flag that borrows its word for a call: neither made nor dropped at any cost. Clones of it retain the word.
-pub(crate) struct Borrowed(std::mem::ManuallyDrop<CancelFlag>);
-
-impl Borrowed {
+impl<'a> Context<'a> {
     /// # Safety
-    /// `word` is null or points to a word that is readable as long as the value lives.
-    pub(crate) unsafe fn new(word: *const u32) -> Self {
-        Self(std::mem::ManuallyDrop::new(CancelFlag::foreign(&ServerWords, word.expose_provenance())))
-    }
-
-    pub(crate) fn flag(&self) -> &CancelFlag {
-        &self.0
-    }
-}
-
-/// The context of a call, its flag borrowed for it. Made where it stays.
-pub(crate) struct Context(std::mem::ManuallyDrop<RunContext>);
-
-impl Context {
-    /// What costs nothing to have: [`Context::read`] adds the rest.
+    /// What `request` points to is valid during `'a`.
     ///
-    /// # Safety
-    /// `cancelled` is null or points to a word that is readable as long as the value lives.
+    /// # Errors
+    /// INTERNAL where the server gave what cannot be.
     #[inline]
-    pub(crate) unsafe fn new(request: &RunRequest) -> Self {
-        Self(std::mem::ManuallyDrop::new(RunContext {
+    pub(crate) unsafe fn new(request: &'a RunRequest) -> Result<Self, Status> {
+        // SAFETY: valid by the caller's promise.
+        let request_id = unsafe { request.request_id.to_text() };
+        let parameters = match request.param_count {
+            0 => Options::NONE,
+            // SAFETY: as above.
+            count => unsafe { options(request.params, count) }?,
+        };
+        Ok(Self { request, request_id, parameters })
+    }
+
+    #[inline]
+    pub(crate) fn lend(&self) -> RunContext<'_> {
+        let request = self.request;
+        RunContext {
             deadline: instant_at(request.deadline_ns),
-            cancel: CancelFlag::foreign(&ServerWords, request.cancelled.expose_provenance()),
+            // SAFETY: the word is valid during `'a`, by the promise given to `new`.
+            cancel: unsafe { cancellation(request.cancelled) },
             trace: TraceContext {
                 trace_id: request.trace_id,
                 span_id: request.span_id,
                 flags: request.trace_flags,
             },
-            request_id: String::new(),
-            parameters: Options::new(),
-        }))
-    }
-
-    /// # Safety
-    /// What `request` points to is valid during the call.
-    ///
-    /// # Errors
-    /// INTERNAL where the server gave what cannot be.
-    #[inline]
-    pub(crate) unsafe fn read(&mut self, request: &RunRequest) -> Result<(), Status> {
-        if request.request_id.size != 0 {
-            // SAFETY: valid by the caller's promise.
-            self.0.request_id = unsafe { request.request_id.to_text() }.into_owned();
-        }
-        if request.param_count != 0 {
-            // SAFETY: valid by the caller's promise.
-            self.0.parameters = unsafe { options(request.params, request.param_count) }?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn get(&self) -> &RunContext {
-        &self.0
-    }
-}
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // All but the flag, whose word is only borrowed; and mostly there is nothing else.
-        self.0.request_id = String::new();
-        if self.0.parameters.iter().len() > 0 {
-            self.0.parameters = Options::new();
+            request_id: &self.request_id,
+            parameters: &self.parameters,
         }
     }
 }

@@ -64,11 +64,6 @@ impl Host {
             unsafe { ((*host.metrics).make)((*host.metrics).context, kind, Str::new(name), Str::new(help)) };
         Metric { host: Some(host), id }
     }
-
-    /// The tables themselves.
-    pub(crate) fn tables(self) -> Option<&'static HostV1> {
-        self.0
-    }
 }
 
 /// A figure among the server's metrics; outside a server, and where the server does not take it, nowhere.

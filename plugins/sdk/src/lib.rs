@@ -70,7 +70,7 @@ mod signatures;
 pub use host::{Host, Metric, host};
 
 pub use salver_core_platform::{
-    CancelFlag, LoadRequest, Model, OptionValue, Options, Platform, Probe, RunContext, RunRequest,
+    Cancellation, LoadRequest, Model, OptionValue, Options, Platform, Probe, RunContext, RunRequest,
     TraceContext,
 };
 pub use salver_core_servable::{ServableId, StreamName, Version};

@@ -74,14 +74,12 @@ unsafe fn run_model(
         outputs.push(*position as usize);
     }
     // SAFETY: as above.
-    let mut context = unsafe { Context::new(request) };
-    // SAFETY: as above.
-    unsafe { context.read(request) }?;
+    let context = unsafe { Context::new(request) }?;
     model.run(&RunRequest {
         signature: request.signature as usize,
         inputs: &inputs,
         outputs: &outputs,
-        context: context.get(),
+        context: context.lend(),
     })
 }
 

@@ -9,7 +9,7 @@ use salver_core_servable::{ServableId, Version};
 use salver_core_status::Status;
 use salver_plugins_abi as abi;
 
-use crate::context::{Borrowed, malformed, options};
+use crate::context::{cancellation, malformed, options};
 use crate::{guard, model};
 
 /// What the `context` pointer of the table points to.
@@ -89,9 +89,9 @@ unsafe fn load_model(
             request.name.to_text(),
             path(request.directory)?,
             options(request.options, request.option_count)?,
-            Borrowed::new(request.cancelled),
+            cancellation(request.cancelled),
         )
     };
     let id = ServableId::new(&*name, version);
-    platform.load(&LoadRequest { id: &id, directory, options: &options, cancel: cancel.flag() })
+    platform.load(&LoadRequest { id: &id, directory, options: &options, cancel })
 }

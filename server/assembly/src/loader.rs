@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use salver_core_loader::{Cancel, Loader};
+use salver_core_loader::{Cancellation, Loader};
 use salver_core_observe::{Metric, Observer};
-use salver_core_platform::{CancelFlag, LoadRequest};
+use salver_core_platform::LoadRequest;
 use salver_core_servable::ServableId;
 use salver_core_status::{Code, Status};
 use salver_server_config::ModelSettings;
@@ -32,7 +32,7 @@ impl ModelLoader {
         Self { context, directory }
     }
 
-    fn load_model(&self, id: &ServableId, cancel: &Cancel) -> Result<Served, Status> {
+    fn load_model(&self, id: &ServableId, cancel: Cancellation<'_>) -> Result<Served, Status> {
         let settings = match self.directory.parent() {
             Some(model) => ModelSettings::read(model)?,
             None => ModelSettings::default(),
@@ -40,8 +40,7 @@ impl ModelLoader {
         let (platform, options) =
             self.context.platforms.choose(&self.directory, settings.platform.as_deref())?;
         let options = options.overlaid(&settings.options);
-        let cancel = CancelFlag::shared(cancel.word());
-        let request = LoadRequest { id, directory: &self.directory, options: &options, cancel: &cancel };
+        let request = LoadRequest { id, directory: &self.directory, options: &options, cancel };
         let model = platform.load(&request).map_err(|status| {
             status.context(format_args!("platform {}, `{}`", platform.name(), self.directory.display()))
         })?;
@@ -53,7 +52,7 @@ impl ModelLoader {
 impl Loader for ModelLoader {
     type Servable = Served;
 
-    fn load(&mut self, id: &ServableId, cancel: &Cancel) -> Result<Served, Status> {
+    fn load(&mut self, id: &ServableId, cancel: Cancellation<'_>) -> Result<Served, Status> {
         let start = Instant::now();
         let outcome = self.load_model(id, cancel);
         let took = start.elapsed();

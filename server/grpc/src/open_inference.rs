@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use salver_core_platform::{CancelFlag, RunContext};
+use salver_core_platform::{CancelFlag, RequestContext};
 use salver_core_servable::{ServableState, VersionChoice};
 use salver_core_signature::{Signature, SignatureSet};
 use salver_core_status::Status;
@@ -109,7 +109,7 @@ pub(crate) async fn model_infer(
         wire::refuse_unsupported("output", &output.name, parameters)?;
     }
     let parameters = wire::decode_parameters(parameters.into_iter().map(|entry| (entry.key, entry.value)))?;
-    let context = RunContext {
+    let context = RequestContext {
         deadline: with_timeout(head.deadline, &parameters, head.arrived)?,
         cancel: CancelFlag::new(),
         trace: head.trace,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use prost_types::Any;
-use salver_core_platform::RunContext;
+use salver_core_platform::RequestContext;
 use salver_core_servable::VersionChoice;
 use salver_core_status::{Quoted, Status};
 use salver_proto::tensorflow::serving::get_model_metadata_response::MetadataEntry;
@@ -42,7 +42,7 @@ pub(crate) async fn predict(app: Arc<App>, head: Head, request: PredictRequest) 
             .map_err(|status| status.context(format_args!("input {}", Quoted(&input.key))))?;
         tensors.push((input.key, tensor));
     }
-    let context = RunContext { deadline: head.deadline, trace: head.trace, ..RunContext::default() };
+    let context = RequestContext { deadline: head.deadline, trace: head.trace, ..RequestContext::default() };
     let call =
         Call { api: Api::TfServingGrpc, served, signature, inputs: tensors, outputs: output_filter, context };
     let answer = app.inference.run(call).await?;

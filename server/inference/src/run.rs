@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use salver_core_platform::{CancelFlag, RunContext, RunRequest};
+use salver_core_platform::{CancelFlag, RequestContext, RunRequest};
 use salver_core_servable::{Handle, ServableId};
 use salver_core_signature::{Signature, TensorSpec};
 use salver_core_status::Status;
@@ -24,7 +24,7 @@ pub struct Call {
     /// The outputs wanted, by name; empty for all.
     pub outputs: Vec<String>,
     /// Deadline, trace, parameters. The flag is set when the future of the run is dropped.
-    pub context: RunContext,
+    pub context: RequestContext,
 }
 
 /// What a model computed. Its tensors may be the model's memory: drop it when they are encoded.
@@ -75,7 +75,7 @@ async fn bind_and_run(call: Call, now: Instant) -> Result<Answer, Status> {
         signature.ok_or_else(|| Status::internal(format!("the model has no signature {index}")))?;
     let selected = signature.select_outputs(&outputs)?;
     let inputs = signature.bind(inputs)?;
-    context.check(now)?;
+    context.lend().check(now)?;
     let job = Job { served, signature: index, inputs, selected, context };
     if job.served.pace.is_within(job.served.options.inline_limit) {
         return job.run();
@@ -118,17 +118,17 @@ struct Job {
     signature: usize,
     inputs: Vec<Option<Tensor>>,
     selected: Vec<usize>,
-    context: RunContext,
+    context: RequestContext,
 }
 
 impl Job {
     fn run(self) -> Result<Answer, Status> {
         let Job { served, signature, inputs, selected, context } = self;
         let start = Instant::now();
-        context.check(start)?;
+        context.lend().check(start)?;
         let views: Vec<Option<TensorView<'_>>> =
             inputs.iter().map(|input| input.as_ref().map(Tensor::view)).collect();
-        let request = RunRequest { signature, inputs: &views, outputs: &selected, context: &context };
+        let request = RunRequest { signature, inputs: &views, outputs: &selected, context: context.lend() };
         // A plugin's panic never gets here; this is for models of an embedding program.
         let outcome = catch_unwind(AssertUnwindSafe(|| served.model.run(&request)))
             .unwrap_or_else(|_| Err(Status::internal("the model panicked")));

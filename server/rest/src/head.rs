@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use salver_core_platform::{RunContext, TraceContext};
+use salver_core_platform::{RequestContext, TraceContext};
 use salver_server_http::trace_context;
 
 /// The parts of a request that every call carries.
@@ -23,7 +23,7 @@ impl Head {
     }
 
     /// The context of the request's run.
-    pub(crate) fn context(&self) -> RunContext {
-        RunContext { deadline: self.deadline, trace: self.trace, ..RunContext::default() }
+    pub(crate) fn context(&self) -> RequestContext {
+        RequestContext { deadline: self.deadline, trace: self.trace, ..RequestContext::default() }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
-use salver_core_loader::{Aspired, AspiredVersions, Cancel, Loader, Target};
+use salver_core_loader::{Aspired, AspiredVersions, Cancellation, Loader, Target};
 use salver_core_servable::{
     Handle, Lookup, LookupError, ServableId, ServableState, StateEvent, StateObserver, Version, VersionChoice,
 };
@@ -90,7 +90,7 @@ impl Drop for Value {
 impl Loader for FakeLoader {
     type Servable = Value;
 
-    fn load(&mut self, id: &ServableId, cancel: &Cancel) -> Result<Value, Status> {
+    fn load(&mut self, id: &ServableId, cancel: Cancellation<'_>) -> Result<Value, Status> {
         self.journal.write(format!("load {id}"));
         match &self.act {
             Act::Load | Act::PanicLater => {}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use salver_core_platform::{
-    CancelFlag, LoadRequest, Model, OptionValue, Options, Platform, RunContext, RunRequest,
+    Cancellation, LoadRequest, Model, OptionValue, Options, Platform, RunContext, RunRequest,
 };
 use salver_core_servable::{ServableId, Version};
 use salver_core_status::Status;
@@ -46,7 +46,7 @@ pub(crate) fn fixtures() -> PathBuf {
 
 pub(crate) fn load(directory: &Path, options: &Options) -> Result<Box<dyn Model>, Status> {
     let id = ServableId::new("m", Version::new(3).unwrap());
-    let request = LoadRequest { id: &id, directory, options, cancel: &CancelFlag::new() };
+    let request = LoadRequest { id: &id, directory, options, cancel: Cancellation::NEVER };
     OnnxRuntime::new(LibrarySearch::new()).load(&request)
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn run(
     let views: Vec<_> = bound.iter().map(|input| input.as_ref().map(Tensor::view)).collect();
     let outputs = signature.select_outputs(outputs)?;
     let context = RunContext::default();
-    model.run(&RunRequest { signature: 0, inputs: &views, outputs: &outputs, context: &context })
+    model.run(&RunRequest { signature: 0, inputs: &views, outputs: &outputs, context })
 }
 
 pub(crate) fn tensor<T: Element>(dims: &[i64], values: Vec<T>) -> Tensor {

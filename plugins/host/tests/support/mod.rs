@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
-use salver_core_platform::{CancelFlag, LoadRequest, Model, Options, Platform, RunContext, RunRequest};
+use salver_core_platform::{Cancellation, LoadRequest, Model, Options, Platform, RequestContext, RunRequest};
 use salver_core_servable::{ServableId, Version};
 use salver_core_status::Status;
 use salver_core_tensor::{Shape, Tensor};
@@ -141,7 +141,7 @@ pub(crate) fn load(
     options: &Options,
 ) -> Result<Box<dyn Model>, Status> {
     let id = ServableId::new("m", Version::new(1).unwrap());
-    platform.load(&LoadRequest { id: &id, directory, options, cancel: &CancelFlag::new() })
+    platform.load(&LoadRequest { id: &id, directory, options, cancel: Cancellation::NEVER })
 }
 
 /// Runs the signature of this name on inputs that are all there, asking for every output.
@@ -149,16 +149,16 @@ pub(crate) fn run_in(
     model: &dyn Model,
     signature: &str,
     inputs: &[&Tensor],
-    context: &RunContext,
+    context: &RequestContext,
 ) -> Result<Vec<Tensor>, Status> {
     let (signature, declared) = model.signatures().get(signature).expect("the model has the signature");
     let inputs: Vec<_> = inputs.iter().map(|tensor| Some(tensor.view())).collect();
     let outputs: Vec<_> = (0..declared.outputs.len()).collect();
-    model.run(&RunRequest { signature, inputs: &inputs, outputs: &outputs, context })
+    model.run(&RunRequest { signature, inputs: &inputs, outputs: &outputs, context: context.lend() })
 }
 
 pub(crate) fn run(model: &dyn Model, signature: &str, inputs: &[&Tensor]) -> Result<Vec<Tensor>, Status> {
-    run_in(model, signature, inputs, &RunContext::default())
+    run_in(model, signature, inputs, &RequestContext::default())
 }
 
 pub(crate) fn floats(values: &[f32]) -> Tensor {

@@ -6,12 +6,11 @@
 //! file `other` makes a load return other signatures.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use salver_plugins_sdk::{
-    CancelFlag, DType, LoadRequest, Model, Platform, Probe, RunRequest, Shape, ShapeSpec, Signature,
-    SignatureSet, Status, Strings, Tensor, TensorSpec, host, tracing,
+    DType, LoadRequest, Model, Platform, Probe, RunRequest, Shape, ShapeSpec, Signature, SignatureSet,
+    Status, Strings, Tensor, TensorSpec, host, tracing,
 };
 
 struct Panics;
@@ -41,7 +40,7 @@ impl Platform for Panics {
         if request.directory.join("other").exists() {
             signatures.pop();
         }
-        Ok(Box::new(Mirror { signatures: SignatureSet::new(signatures)?, kept: Mutex::default() }))
+        Ok(Box::new(Mirror { signatures: SignatureSet::new(signatures)? }))
     }
 }
 
@@ -56,8 +55,6 @@ fn signature(name: &str, inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> S
 
 struct Mirror {
     signatures: SignatureSet,
-    /// The flag of the last `context` call, kept past its end.
-    kept: Mutex<Option<CancelFlag>>,
 }
 
 impl Drop for Mirror {
@@ -77,7 +74,7 @@ impl Model for Mirror {
             panic!("{text}");
         }
         if request.signature == DType::ALL.len() {
-            return self.context(request);
+            return Self::context(request);
         }
         let x = request.input(0)?;
         let shape = x.shape().clone();
@@ -90,13 +87,8 @@ impl Model for Mirror {
 }
 
 impl Mirror {
-    fn context(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
+    fn context(request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
         let context = request.context;
-        let kept = self
-            .kept
-            .lock()
-            .map_err(|_| Status::internal("a lock is poisoned"))?
-            .replace(context.cancel.clone());
         let seen = [
             format!("id={}", context.request_id),
             format!("input={}", request.inputs.iter().flatten().count()),
@@ -104,7 +96,6 @@ impl Mirror {
             format!("trace={:?}", context.trace),
             format!("late={:?}", context.deadline.map(|deadline| deadline <= Instant::now())),
             format!("cancelled={}", context.cancel.is_cancelled()),
-            format!("kept={:?}", kept.map(|flag| flag.is_cancelled())),
             format!("threads={}", host().cpu_threads()),
             format!("file={:?}", host().plugin_path().and_then(Path::file_name)),
         ];

@@ -50,7 +50,7 @@ fn call(tenancy: &Tenancy<Served>) -> Call {
         signature: 0,
         inputs: vec![("x".to_owned(), x)],
         outputs: Vec::new(),
-        context: RunContext::default(),
+        context: RequestContext::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use salver_core_platform::{Options, RunContext};
+use salver_core_platform::{Options, RequestContext};
 use salver_core_status::{Quoted, Status};
 use salver_server_inference::{Answer, Api, Call, with_timeout};
 use salver_server_json::{EncodedResponse, InferRequest, InferResponse, ResponseOutput};
@@ -41,7 +41,7 @@ enum Layout {
 pub(crate) async fn infer(app: &App, parts: &Parts, body: Body, target: Target) -> Result<Response, Failure> {
     let start = Instant::now();
     let head = Head::read(&parts.headers, app.options.timeout, start);
-    let body = body::read(&parts.headers, body, app.options.max_request_bytes, head.deadline).await?;
+    let body = body::read(parts, body, app.options.max_request_bytes, head.deadline).await?;
     let layout = layout(&parts.headers, body.len()).map_err(Failure::v2)?;
     let (inference, body_bytes) = (Arc::clone(&app.inference), body.len());
     let name = target.model.clone();
@@ -97,11 +97,11 @@ fn layout(headers: &HeaderMap, total: usize) -> Result<Layout, Status> {
 }
 
 /// The context of the run; takes the request's parameters.
-fn context(head: Head, request: &mut InferRequest, start: Instant) -> Result<RunContext, Status> {
+fn context(head: Head, request: &mut InferRequest, start: Instant) -> Result<RequestContext, Status> {
     let parameters: Options = std::mem::take(&mut request.parameters);
     let deadline = with_timeout(head.deadline, &parameters, start)?;
     let request_id = request.id.clone().unwrap_or_default();
-    Ok(RunContext { deadline, request_id, parameters, ..head.context() })
+    Ok(RequestContext { deadline, request_id, parameters, ..head.context() })
 }
 
 fn write(model_name: &str, request: &InferRequest, answer: &Answer) -> Result<EncodedResponse, Status> {

@@ -234,7 +234,17 @@ mod tests {
         let tensor = nested(DType::String, r#"["aé", {"b64": "/w=="}, {"b64":"/w"}, {"b64":""}]"#).unwrap();
         let strings: Vec<_> = tensor.strings().unwrap().iter().collect();
         assert_eq!(strings, ["aé".as_bytes(), b"\xff", b"\xff", b""]);
-        for text in [r#"{"b64": "*"}"#, r#"{"b64": 1}"#, r#"{"c": ""}"#, "{}", r#"{"b64": "", "c": 1}"#] {
+        let tensor = nested(DType::String, r#"[{"b64": "//8A\nYWJj\r\nZA=="}, {"b64": "YR=="}]"#).unwrap();
+        let strings: Vec<_> = tensor.strings().unwrap().iter().collect();
+        assert_eq!(strings, [&b"\xff\xff\0abcd"[..], b"a"], "lines of MIME, and bits past the last byte");
+        for text in [
+            r#"{"b64": "*"}"#,
+            r#"{"b64": "* *"}"#,
+            r#"{"b64": 1}"#,
+            r#"{"c": ""}"#,
+            "{}",
+            r#"{"b64": "", "c": 1}"#,
+        ] {
             nested(DType::String, text).unwrap_err();
         }
     }

@@ -1,7 +1,7 @@
 //! Where the elements of a tensor gather as they are read.
 
-use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{DecodeError, Engine};
 use jiter::Peek;
 use salver_core_status::Status;
 use salver_core_tensor::{Shape, Strings, Tensor};
@@ -12,10 +12,13 @@ use crate::reader::Reader;
 /// The key of an object that stands for a string of bytes.
 pub(crate) const BASE64_KEY: &str = "b64";
 
-/// With or without padding at the end, as TensorFlow Serving reads it.
+/// With or without padding at the end, and whatever the bits are that the last symbol has too many, as TensorFlow
+/// Serving reads it.
 pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// Takes elements one by one, and becomes a tensor.
@@ -99,7 +102,7 @@ impl StringElements {
             None => return Err(wrong("it is empty")),
         }
         let peek = reader.peek()?;
-        let decoded = reader.string(peek, |text| BASE64.decode_vec(text, &mut self.buffer))?;
+        let decoded = reader.string(peek, |text| decode_base64(text, &mut self.buffer))?;
         decoded.map_err(|error| {
             Status::invalid_argument(format!("the object at byte {at} is not valid base64: {error}"))
         })?;
@@ -108,4 +111,17 @@ impl StringElements {
             Some(()) => Err(wrong("it has more keys")),
         }
     }
+}
+
+/// Decodes `text` to the end of `buffer`. White space is passed over, as in TensorFlow Serving: MIME encoders break lines.
+fn decode_base64(text: &str, buffer: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let start = buffer.len();
+    BASE64.decode_vec(text, buffer).or_else(|error| {
+        buffer.truncate(start);
+        if !text.contains(|symbol: char| symbol.is_ascii_whitespace()) {
+            return Err(error);
+        }
+        let symbols: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        BASE64.decode_vec(symbols, buffer)
+    })
 }

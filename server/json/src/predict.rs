@@ -11,7 +11,6 @@ use salver_core_status::{Quoted, Status};
 use salver_core_tensor::{DType, Tensor};
 
 use crate::column::{Column, column, no_json_form};
-use crate::element::BASE64_KEY;
 use crate::reader::{Raw, Reader};
 
 /// How a request's or an answer's tensors lie in JSON.
@@ -117,9 +116,9 @@ fn of_input(status: Status, spec: &TensorSpec) -> Status {
     status.context(format_args!("input {}", Quoted(&spec.name)))
 }
 
-/// Whether an object may be a value: base64 of the only input, and not an instance with an input called `b64`.
+/// Whether an object may be a value: base64 of the only input, even of one called `b64`, as in TensorFlow Serving.
 fn may_be_base64(specs: &[TensorSpec]) -> bool {
-    matches!(specs, [spec] if spec.dtype == DType::String && spec.name != BASE64_KEY)
+    matches!(specs, [spec] if spec.dtype == DType::String)
 }
 
 fn read_rows(mut reader: Reader<'_>, specs: &[TensorSpec]) -> Result<Vec<(String, Tensor)>, Status> {

@@ -30,8 +30,13 @@ pub(crate) struct Reader<'j> {
 }
 
 impl<'j> Reader<'j> {
+    /// Reads a request, after the byte order mark that some clients begin with.
     pub(crate) fn new(text: &'j [u8]) -> Self {
-        Self::of(Raw { text, at: 0, depth: 0 })
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        match text.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) => Self::of(Raw { text: rest, at: BYTE_ORDER_MARK.len(), depth: 0 }),
+            None => Self::of(Raw { text, at: 0, depth: 0 }),
+        }
     }
 
     /// Reads a value found before.
@@ -150,10 +155,11 @@ impl<'j> Reader<'j> {
         Ok(Raw { text, at, depth })
     }
 
-    /// Whether the next value is an object whose first key is `b64`.
+    /// Whether the next value is an object that begins with the key `b64` and a string.
     pub(crate) fn is_base64(&self) -> bool {
         let mut ahead = self.parser.clone();
         matches!(ahead.next_object(), Ok(Some(key)) if key == crate::element::BASE64_KEY)
+            && matches!(ahead.peek(), Ok(Peek::String))
     }
 
     /// Checks that nothing follows but white space.

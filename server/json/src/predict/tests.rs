@@ -39,7 +39,24 @@ fn rows_of_a_single_input_are_values_lists_or_objects() {
     check(X, r#"{"instances": [{"x": 1}, {"x": 2}]}"#, "[1.0,2.0]");
     check(S, r#"{"instances": ["a", {"b64": "Yg=="}]}"#, r#"["a","b"]"#);
     check(S, r#"{"instances": [{"s": "a"}, {"s": {"b64": "Yg=="}}]}"#, r#"["a","b"]"#);
-    check(&[("b64", DType::String)], r#"{"instances": [{"b64": "Yg=="}]}"#, r#"["Yg=="]"#);
+}
+
+#[test]
+fn base64_is_bytes_even_where_the_input_has_its_name() {
+    let b64 = &[("b64", DType::String)];
+    check(b64, r#"{"instances": [{"b64": "Yg=="}]}"#, r#"["b"]"#);
+    check(b64, r#"{"instances": [{"b64": {"b64": "Yg=="}}]}"#, r#"["b"]"#);
+    check(b64, r#"{"instances": [{"b64": ["a"]}]}"#, r#"[["a"]]"#);
+    check(b64, r#"{"inputs": {"b64": "Yg=="}}"#, r#""b""#);
+    check(b64, r#"{"inputs": {"b64": ["a"]}}"#, r#"["a"]"#);
+    check(&[("b64", DType::F32)], r#"{"instances": [{"b64": 1}]}"#, "[1.0]");
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over_and_counted() {
+    check(X, "\u{feff}{\"instances\": [1]}", "[1.0]");
+    refused(X, "\u{feff}{\"instances\": [null]}", "instance 0: found null at byte 18, wanted a number");
+    refused(X, "\u{feff}\u{feff}{}", "not valid JSON at byte 3: wanted an object");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::size::parse_bytes;
 
 /// A machine-learning model server: TensorFlow Serving's and the Open Inference Protocol's APIs, any framework.
 #[derive(Debug, Parser)]
-#[command(name = "salver", version, about, max_term_width = 100)]
+#[command(name = "salver", version, propagate_version = true, about, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -52,8 +52,10 @@ pub enum LogFormat {
 }
 
 /// The flags of `salver serve`. TensorFlow Serving's spellings are accepted too.
+///
+/// Of a flag given twice the last counts, as in TensorFlow Serving: a container's own come before its user's.
 #[derive(Debug, Args)]
-#[command(next_line_help = false)]
+#[command(next_line_help = false, args_override_self = true)]
 pub struct ServeArgs {
     /// A directory of models, `DIR/<model>/<version>/`; may be given several times
     #[arg(long, value_name = "DIR", visible_alias = "model_repository", help_heading = "Models")]

@@ -209,6 +209,83 @@ mod tests {
     }
 
     #[test]
+    fn of_a_flag_given_twice_the_last_counts_and_of_a_list_both() {
+        let config = validate(&[
+            "--port=8500",
+            "--rest_api_port=8501",
+            "--model_name=model",
+            "--enable_batching",
+            "--rest-port=9001",
+            "--port=9000",
+            "--model_name=half_plus_two",
+            "--enable_batching=false",
+            "--model-repository=/a",
+            "--model_repository=/b",
+            "--model_base_path=/models/half_plus_two",
+        ])
+        .unwrap();
+        assert_eq!((config.listen.port, config.listen.rest_port), (9000, RestPort::Wanted(9001)));
+        assert_eq!(config.models[0].0, "half_plus_two");
+        assert_eq!(config.repositories, [PathBuf::from("/a"), PathBuf::from("/b")]);
+    }
+
+    #[test]
+    fn every_flag_of_tensorflow_serving_is_known() {
+        let flags = [
+            "--port=0",
+            "--grpc_socket_path=",
+            "--rest_api_port=0",
+            "--rest_api_num_threads=8",
+            "--rest_api_timeout_in_ms=30000",
+            "--rest_api_enable_cors_support=false",
+            "--model_name=default",
+            "--model_base_path=/models/default",
+            "--model_config_file=",
+            "--model_config_file_poll_wait_seconds=0",
+            "--file_system_poll_wait_seconds=1",
+            "--num_load_threads=0",
+            "--num_unload_threads=0",
+            "--max_num_load_retries=5",
+            "--load_retry_interval_micros=60000000",
+            "--flush_filesystem_caches=true",
+            "--allow_version_labels_for_unavailable_models=false",
+            "--enable_batching=false",
+            "--batching_parameters_file=",
+            "--enable_per_model_batching_parameters=false",
+            "--tensorflow_session_parallelism=0",
+            "--tensorflow_intra_op_parallelism=0",
+            "--tensorflow_inter_op_parallelism=0",
+            "--tensorflow_session_config_file=",
+            "--per_process_gpu_memory_fraction=0",
+            "--saved_model_tags=serve",
+            "--platform_config_file=",
+            "--use_alts_credentials=false",
+            "--ssl_config_file=",
+            "--grpc_channel_arguments=",
+            "--grpc_max_threads=8",
+            "--enable_model_warmup=true",
+            "--num_request_iterations_for_warmup=0",
+            "--monitoring_config_file=",
+            "--remove_unused_fields_from_bundle_metagraph=true",
+            "--prefer_tflite_model=false",
+            "--num_tflite_pools=8",
+            "--num_tflite_interpreters_per_pool=1",
+            "--enable_signature_method_name_check=false",
+            "--xla_cpu_compilation_enabled=false",
+            "--xla_gpu_compilation_enabled=false",
+            "--enable_profiler=true",
+            "--thread_pool_factory_config_file=",
+            "--mixed_precision=",
+            "--skip_initialize_tpu=false",
+            "--enable_grpc_healthcheck_service=false",
+            "--enable_serialization_as_tensor_content=false",
+        ];
+        validate(&flags).unwrap();
+        let version = validate(&["--version"]).unwrap_err();
+        assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_with_the_flag_s_name() {
         for (flags, name) in [
             (&[][..], "--model-repository"),

@@ -16,11 +16,14 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 /// How often a watched status is looked at. Nothing tells when one changes; a balancer can wait this long.
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
 
-/// The services whose status is that of the server as a whole, as is that of the empty name.
-const SERVICES: [&str; 3] = [
+/// The services whose status is that of the server as a whole, as is that of the empty name. TensorFlow Serving knows
+/// its own without their package.
+const SERVICES: [&str; 5] = [
     "inference.GRPCInferenceService",
     "tensorflow.serving.ModelService",
     "tensorflow.serving.PredictionService",
+    "ModelService",
+    "PredictionService",
 ];
 
 /// Answers from the state of the server and its models.

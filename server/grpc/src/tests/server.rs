@@ -91,7 +91,15 @@ async fn a_wrong_timeout_is_refused_and_an_unknown_call_is_unimplemented() {
 #[tokio::test]
 async fn health_is_of_the_server_a_service_or_a_model() {
     let mut client = HealthClient::new(channel().await);
-    for service in ["", "tensorflow.serving.PredictionService", "inference.GRPCInferenceService", "echo"] {
+    let services = [
+        "",
+        "tensorflow.serving.PredictionService",
+        "PredictionService",
+        "ModelService",
+        "inference.GRPCInferenceService",
+        "echo",
+    ];
+    for service in services {
         let request = HealthCheckRequest { service: service.into() };
         let status = client.check(request.clone()).await.unwrap().into_inner().status();
         assert_eq!(status, ServingStatus::Serving, "{service}");

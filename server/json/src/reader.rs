@@ -155,11 +155,13 @@ impl<'j> Reader<'j> {
         Ok(Raw { text, at, depth })
     }
 
-    /// Whether the next value is an object that begins with the key `b64` and a string.
+    /// Whether the next value is an object of the key `b64` and a string, and nothing else.
     pub(crate) fn is_base64(&self) -> bool {
         let mut ahead = self.parser.clone();
         matches!(ahead.next_object(), Ok(Some(key)) if key == crate::element::BASE64_KEY)
             && matches!(ahead.peek(), Ok(Peek::String))
+            && ahead.known_skip(Peek::String).is_ok()
+            && matches!(ahead.next_key(), Ok(None))
     }
 
     /// Checks that nothing follows but white space.

@@ -49,6 +49,7 @@ fn base64_is_bytes_even_where_the_input_has_its_name() {
     check(b64, r#"{"instances": [{"b64": ["a"]}]}"#, r#"[["a"]]"#);
     check(b64, r#"{"inputs": {"b64": "Yg=="}}"#, r#""b""#);
     check(b64, r#"{"inputs": {"b64": ["a"]}}"#, r#"["a"]"#);
+    check(b64, r#"{"inputs": {"b64": "Yg==", "ignored": 1}}"#, r#""Yg==""#);
     check(&[("b64", DType::F32)], r#"{"instances": [{"b64": 1}]}"#, "[1.0]");
 }
 

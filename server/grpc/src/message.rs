@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt;
 use salver_core_status::{Quoted, Status};
-use salver_server_http::{Encoding, InflateError, status_behind};
+use salver_server_http::{Account, Encoding, InflateError, status_behind};
 
 /// What `grpc-accept-encoding` says.
 pub(crate) const ACCEPTED: &str = "identity, gzip, deflate";
@@ -34,13 +34,18 @@ const PREFIX: usize = 5;
 /// The encoded message of a unary request. Shares the frame that it came in where it came in one.
 ///
 /// Holds at most a small multiple of what has arrived, whatever length the request claims, and never more than
-/// `max_bytes`, before and after decompression.
+/// `max_bytes`, before and after decompression. What it is decompressed to is charged to `account`.
 ///
 /// # Errors
 /// RESOURCE_EXHAUSTED where the message is longer than `max_bytes`; INVALID_ARGUMENT where there is none, more than
 /// one, one that is cut off, or one that is not compressed as `compression` says; CANCELLED where the client went
 /// away; and what the body itself fails with.
-pub(crate) async fn read<B>(body: B, compression: Option<Encoding>, max_bytes: usize) -> Result<Bytes, Status>
+pub(crate) async fn read<B>(
+    body: B,
+    compression: Option<Encoding>,
+    max_bytes: usize,
+    account: Account,
+) -> Result<Bytes, Status>
 where
     B: Body<Data = Bytes, Error: StdError + 'static>,
 {
@@ -89,8 +94,10 @@ where
             Err(Status::invalid_argument("the message is compressed, and grpc-encoding does not say how"))
         }
         (true, Some(encoding)) => {
-            salver_server_http::on(length, move || {
-                encoding.inflate(&message, max_bytes).map_err(not_inflated)
+            // One byte becomes that many at most.
+            let most = length.saturating_mul(1032).min(max_bytes);
+            salver_server_http::on(most, move || {
+                encoding.inflate(&message, max_bytes, &account).map_err(not_inflated)
             })
             .await
         }
@@ -100,6 +107,7 @@ where
 fn not_inflated(error: InflateError) -> Status {
     let message = format!("the message is {error}");
     match error {
+        InflateError::NoRoom(status) => status,
         InflateError::TooLarge(_) => Status::resource_exhausted(message),
         InflateError::Malformed(..) => Status::invalid_argument(message),
     }
@@ -166,7 +174,10 @@ mod tests {
             .step_by(part)
             .map(|at| Ok::<_, Infallible>(Frame::data(whole.slice(at..whole.len().min(at + part)))))
             .collect();
-        read(StreamBody::new(stream::iter(parts)), Some(Encoding::Gzip), max_bytes).await
+        {
+            let account = Account::of(&http::Extensions::new());
+            read(StreamBody::new(stream::iter(parts)), Some(Encoding::Gzip), max_bytes, account).await
+        }
     }
 
     #[tokio::test]

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use http::request::Parts;
 use salver_core_platform::TraceContext;
 use salver_core_status::{Quoted, Status};
-use salver_server_http::trace_context;
+use salver_server_http::{Account, trace_context};
 
 /// The parts of a request that every call carries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Head {
     /// When the request arrived.
     pub(crate) arrived: Instant,
@@ -16,6 +17,8 @@ pub(crate) struct Head {
     pub(crate) deadline: Option<Instant>,
     /// Where the request belongs in a trace.
     pub(crate) trace: TraceContext,
+    /// What its memory is charged to.
+    pub(crate) account: Account,
 }
 
 impl Head {
@@ -23,13 +26,19 @@ impl Head {
     ///
     /// # Errors
     /// INVALID_ARGUMENT for a `grpc-timeout` that is none.
-    pub(crate) fn parse(headers: &HeaderMap, now: Instant) -> Result<Self, Status> {
+    pub(crate) fn parse(parts: &Parts, now: Instant) -> Result<Self, Status> {
+        let headers = &parts.headers;
         let deadline = match text(headers, "grpc-timeout") {
             None => None,
             // A deadline that no clock reaches is none.
             Some(timeout) => now.checked_add(parse_timeout(timeout)?),
         };
-        Ok(Self { arrived: now, deadline, trace: trace_context(headers) })
+        Ok(Self {
+            arrived: now,
+            deadline,
+            trace: trace_context(headers),
+            account: Account::of(&parts.extensions),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! TensorFlow Serving's calls.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use prost::Message;
@@ -7,12 +8,15 @@ use prost_types::Any;
 use salver_core_platform::RequestContext;
 use salver_core_servable::VersionChoice;
 use salver_core_status::{Quoted, Status};
+use salver_core_tensor::Tensor;
 use salver_proto::tensorflow::serving::get_model_metadata_response::MetadataEntry;
+use salver_proto::tensorflow::serving::predict_request::InputsEntry;
 use salver_proto::tensorflow::serving::predict_response::OutputsEntry;
 use salver_proto::tensorflow::serving::{
     GetModelMetadataRequest, GetModelMetadataResponse, GetModelStatusRequest, GetModelStatusResponse,
     ModelSpec, PredictRequest, PredictResponse,
 };
+use salver_server_http::Account;
 use salver_server_inference::{Api, Call};
 use salver_server_wire::{self as wire, TensorForm};
 
@@ -36,12 +40,7 @@ pub(crate) async fn predict(app: Arc<App>, head: Head, request: PredictRequest) 
         let name = Quoted(&spec.signature_name).to_string().replace('`', "\"");
         Status::failed_precondition(format!("Serving signature key {name} not found."))
     })?;
-    let mut tensors = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let tensor = wire::decode_tensor(input.value.unwrap_or_default(), app.options.max_request_bytes)
-            .map_err(|status| status.context(format_args!("input {}", Quoted(&input.key))))?;
-        tensors.push((input.key, tensor));
-    }
+    let tensors = decode_inputs(inputs, app.options.max_request_bytes, &head.account)?;
     let context = RequestContext { deadline: head.deadline, trace: head.trace, ..RequestContext::default() };
     let call =
         Call { api: Api::TfServingGrpc, served, signature, inputs: tensors, outputs: output_filter, context };
@@ -55,6 +54,24 @@ pub(crate) async fn predict(app: Arc<App>, head: Head, request: PredictRequest) 
     let signature = answer.signature().map_or("", |signature| &signature.name);
     let model_spec = Some(wire::model_spec(answer.id(), signature));
     Reply::new(&PredictResponse { model_spec, outputs })
+}
+
+/// The inputs by name. Those whose elements are not all spelt out take no more than `max_bytes` together, which
+/// `account` is charged with.
+fn decode_inputs(
+    inputs: Vec<InputsEntry>,
+    max_bytes: usize,
+    account: &Account,
+) -> Result<Vec<(String, Tensor)>, Status> {
+    let room = Cell::new(max_bytes);
+    let decode = |InputsEntry { key, value }| {
+        let before = room.get();
+        let tensor = wire::decode_tensor(value.unwrap_or_default(), &room)
+            .map_err(|status| status.context(format_args!("input {}", Quoted(&key))))?;
+        account.take(before.saturating_sub(room.get()))?;
+        Ok((key, tensor))
+    };
+    inputs.into_iter().map(decode).collect()
 }
 
 /// Tells what a model takes and returns.

@@ -30,9 +30,10 @@ where
         }
         let outcome = async {
             let (parts, body) = request.into_parts();
-            let head = Head::parse(&parts.headers, Instant::now())?;
+            let head = Head::parse(&parts, Instant::now())?;
             let compression = message::compression(&parts.headers)?;
-            let encoded = message::read(body, compression, app.options.max_request_bytes).await?;
+            let (most, account) = (app.options.max_request_bytes, head.account.clone());
+            let encoded = message::read(body, compression, most, account).await?;
             guard::check(shape, &encoded)?;
             let request = Req::decode(encoded)
                 .map_err(|error| Status::invalid_argument(format!("the message is malformed: {error}")))?;

@@ -6,6 +6,12 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
+use salver_core_status::Status;
+
+use crate::Account;
+
+/// How many bytes are decompressed at first.
+const FIRST_STEP: usize = 16 * 1024;
 
 /// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +31,9 @@ pub enum InflateError {
     /// They become more than the limit.
     #[error("more than {0} bytes when decompressed")]
     TooLarge(usize),
+    /// They become more than there is room for at present.
+    #[error(transparent)]
+    NoRoom(Status),
 }
 
 impl Encoding {
@@ -48,23 +57,35 @@ impl Encoding {
         }
     }
 
-    /// Decompresses into at most `limit` bytes. Blocks for as long as that takes.
+    /// Decompresses into at most `limit` bytes, which `account` is charged with as they come. Blocks for as long as
+    /// that takes.
     ///
     /// # Errors
     /// [`InflateError`].
-    pub fn inflate(self, bytes: &[u8], limit: usize) -> Result<Bytes, InflateError> {
-        let mut inflated = Vec::new();
-        // One byte more than allowed tells what is just small enough from what is too large.
-        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        let outcome = match self {
-            Encoding::Gzip => GzDecoder::new(bytes).take(most).read_to_end(&mut inflated),
-            Encoding::Deflate => ZlibDecoder::new(bytes).take(most).read_to_end(&mut inflated),
-        };
-        if inflated.len() > limit {
-            return Err(InflateError::TooLarge(limit));
+    pub fn inflate(self, bytes: &[u8], limit: usize, account: &Account) -> Result<Bytes, InflateError> {
+        match self {
+            Encoding::Gzip => self.gather(GzDecoder::new(bytes), limit, account),
+            Encoding::Deflate => self.gather(ZlibDecoder::new(bytes), limit, account),
         }
-        outcome.map_err(|error| InflateError::Malformed(self.name(), error))?;
-        Ok(inflated.into())
+    }
+
+    fn gather(self, mut from: impl Read, limit: usize, account: &Account) -> Result<Bytes, InflateError> {
+        let mut inflated = Vec::new();
+        loop {
+            // As much again as there is, as a vector grows; one byte more than allowed tells what is just small enough
+            // from what is too large.
+            let more = inflated.len().max(FIRST_STEP).min((limit - inflated.len()).saturating_add(1));
+            account.take(more).map_err(InflateError::NoRoom)?;
+            inflated.reserve_exact(more);
+            let outcome = from.by_ref().take(more as u64).read_to_end(&mut inflated);
+            if inflated.len() > limit {
+                return Err(InflateError::TooLarge(limit));
+            }
+            let read = outcome.map_err(|error| InflateError::Malformed(self.name(), error))?;
+            if read < more {
+                return Ok(inflated.into());
+            }
+        }
     }
 
     /// The pieces in turn, compressed. Blocks for as long as that takes.
@@ -94,17 +115,21 @@ impl Encoding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Extensions;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn what_is_compressed_inflates_to_the_same_up_to_the_limit() {
         let pieces = [Bytes::from_static(b"one"), Bytes::from_static(b"two")];
+        let account = Account::of(&Extensions::new());
         for encoding in [Encoding::Gzip, Encoding::Deflate] {
             let compressed = encoding.compress(&pieces).unwrap();
-            assert_eq!(encoding.inflate(&compressed, 6).unwrap(), "onetwo");
-            assert!(matches!(encoding.inflate(&compressed, 5), Err(InflateError::TooLarge(5))));
+            assert_eq!(encoding.inflate(&compressed, 6, &account).unwrap(), "onetwo");
+            assert!(matches!(encoding.inflate(&compressed, 5, &account), Err(InflateError::TooLarge(5))));
             let cut = &compressed[..compressed.len() - 1];
-            assert!(matches!(encoding.inflate(cut, 6), Err(InflateError::Malformed(..))));
-            assert!(matches!(encoding.inflate(b"plain", 6), Err(InflateError::Malformed(..))));
+            assert!(matches!(encoding.inflate(cut, 6, &account), Err(InflateError::Malformed(..))));
+            assert!(matches!(encoding.inflate(b"plain", 6, &account), Err(InflateError::Malformed(..))));
         }
     }
 
@@ -112,6 +137,26 @@ mod tests {
     fn a_bomb_takes_no_more_than_the_limit() {
         let bomb = Encoding::Gzip.compress(&vec![Bytes::from(vec![0; 1 << 20]); 64]).unwrap();
         assert!(bomb.len() < 1 << 20);
-        assert!(matches!(Encoding::Gzip.inflate(&bomb, 1000), Err(InflateError::TooLarge(1000))));
+        let account = Account::of(&Extensions::new());
+        assert!(matches!(Encoding::Gzip.inflate(&bomb, 1000, &account), Err(InflateError::TooLarge(1000))));
+    }
+
+    #[test]
+    fn what_is_inflated_is_charged_as_it_comes_and_goes_no_further_than_there_is_room() {
+        let bomb = Encoding::Gzip.compress(&[Bytes::from(vec![0; 1 << 20])]).unwrap();
+        let taken = Arc::new(AtomicUsize::new(0));
+        let within = |room: usize| {
+            let taken = Arc::clone(&taken);
+            taken.store(0, Ordering::Relaxed);
+            Account::new(move |bytes| match taken.fetch_add(bytes, Ordering::Relaxed) + bytes <= room {
+                true => Ok(()),
+                false => Err(Status::unavailable("full")),
+            })
+        };
+        let inflate = |room| Encoding::Gzip.inflate(&bomb, 4 << 20, &within(room));
+        assert!(matches!(inflate(1 << 19), Err(InflateError::NoRoom(_))));
+        assert!(taken.load(Ordering::Relaxed) <= 1 << 20);
+        assert_eq!(inflate(4 << 20).unwrap().len(), 1 << 20);
+        assert!(taken.load(Ordering::Relaxed) >= 1 << 20);
     }
 }

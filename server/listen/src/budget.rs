@@ -12,6 +12,7 @@ use http::{Request, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use salver_core_status::Status;
+use salver_server_http::Account;
 
 /// How many bytes of request bodies may be in memory at once. Clones share it.
 #[derive(Clone, Debug)]
@@ -34,10 +35,12 @@ impl Budget {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    /// Lets a request through: its body is counted as it arrives, until [`Admission`] and body are dropped.
+    /// Lets a request through: its body is counted as it arrives, until [`Admission`] and body are dropped. So is what
+    /// it takes of the [`Account`] among its extensions.
     ///
     /// # Errors
-    /// The response for a request that announces more than is left.
+    /// The response for a request that announces more than is left. One that announces more than there ever is, is let
+    /// through: whoever answers knows the limit for one body, and that trying again is of no use.
     #[expect(clippy::result_large_err, reason = "the error is the response, made once per refusal")]
     pub(crate) fn admit(
         &self,
@@ -46,10 +49,14 @@ impl Budget {
         let admission = Admission(Arc::new(Reservation { budget: self.clone(), bytes: AtomicUsize::new(0) }));
         let announced =
             request.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
-        if announced > self.0.limit.saturating_sub(self.taken()) {
+        let left = self.0.limit.saturating_sub(self.taken());
+        if (left + 1..=self.0.limit).contains(&announced) {
             return Err(refusal(&request, &self.exhausted()));
         }
-        let request = request.map(|body| Body::new(Counted { body, reservation: Arc::clone(&admission.0) }));
+        let mut request =
+            request.map(|body| Body::new(Counted { body, reservation: Arc::clone(&admission.0) }));
+        let reservation = Arc::clone(&admission.0);
+        request.extensions_mut().insert(Account::new(move |bytes| reservation.take(bytes)));
         Ok((request, admission))
     }
 

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
-use salver_core_status::Status;
-use salver_server_http::status_behind;
+use salver_server_http::{Account, status_behind};
 use salver_server_inference::Answer;
 
 use crate::encoding;
@@ -22,15 +22,15 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// 413 where it is larger than `limit`, before or after decompression; 501 for a compression that is not known; 400
-/// where it is not what it says; 504 where it has not arrived by `deadline`; 503 where reading it fails, which is when
-/// the client has gone, or when requests take too much memory already.
+/// where it is not what it says, or is cut off; 504 where it has not arrived by `deadline`; 503 where requests take too
+/// much memory already.
 pub(crate) async fn read(
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
     limit: usize,
     deadline: Option<Instant>,
 ) -> Result<Bytes, Failure> {
-    let compression = encoding::of_request(headers)?;
+    let compression = encoding::of_request(&parts.headers)?;
     let gathering = gather(body, limit);
     let bytes = match deadline {
         None => gathering.await?,
@@ -42,8 +42,9 @@ pub(crate) async fn read(
     match compression {
         None => Ok(bytes),
         Some(compression) => {
-            let inflated =
-                salver_server_http::apart(move || encoding::inflate(compression, &bytes, limit)).await;
+            let account = Account::of(&parts.extensions);
+            let inflate = move || encoding::inflate(compression, &bytes, limit, &account);
+            let inflated = salver_server_http::apart(inflate).await;
             // The code is INTERNAL, the same in both tables.
             inflated.map_err(Failure::v2)?
         }
@@ -65,8 +66,12 @@ async fn gather(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
     let mut gathered = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            let reason = status_behind(&error).map_or_else(|| error.to_string(), Status::to_string);
-            Failure::new(StatusCode::SERVICE_UNAVAILABLE, format!("reading the request body: {reason}"))
+            let failed = |status, reason| Failure::new(status, format!("reading the request body: {reason}"));
+            match status_behind(&error) {
+                Some(status) => failed(StatusCode::SERVICE_UNAVAILABLE, status.to_string()),
+                // Its chunks are none, or the client has gone.
+                None => failed(StatusCode::BAD_REQUEST, error.to_string()),
+            }
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if first.is_empty() && gathered.is_empty() {

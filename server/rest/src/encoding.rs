@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use salver_core_status::Quoted;
-use salver_server_http::{Encoding, InflateError};
+use salver_server_http::{Account, Encoding, InflateError};
 
 use crate::body::too_large;
 use crate::failure::Failure;
@@ -51,10 +51,17 @@ pub(crate) fn accepted(headers: &HeaderMap) -> Option<Encoding> {
 /// The body of a request, decompressed. Blocks for as long as that takes.
 ///
 /// # Errors
-/// 400 where the body is not compressed so; 413 where it is larger than `limit`.
-pub(crate) fn inflate(encoding: Encoding, body: &[u8], limit: usize) -> Result<Bytes, Failure> {
-    encoding.inflate(body, limit).map_err(|error| match error {
+/// 400 where the body is not compressed so; 413 where it is larger than `limit`; 503 where `account` has no room.
+pub(crate) fn inflate(
+    encoding: Encoding,
+    body: &[u8],
+    limit: usize,
+    account: &Account,
+) -> Result<Bytes, Failure> {
+    encoding.inflate(body, limit, account).map_err(|error| match error {
         InflateError::TooLarge(limit) => too_large("inflates to more", limit),
+        // The code is UNAVAILABLE, the same in both tables.
+        InflateError::NoRoom(status) => Failure::v2(status),
         malformed => Failure::new(StatusCode::BAD_REQUEST, format!("the body is {malformed}")),
     })
 }

@@ -44,7 +44,7 @@ pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request) -> Res
 
 async fn predict(app: &App, parts: &Parts, body: Body, target: Target) -> Result<Response, Failure> {
     let head = Head::read(&parts.headers, app.options.timeout, Instant::now());
-    let body = body::read(&parts.headers, body, app.options.max_request_bytes, head.deadline).await?;
+    let body = body::read(parts, body, app.options.max_request_bytes, head.deadline).await?;
     let (inference, body_bytes) = (Arc::clone(&app.inference), body.len());
     let read = move || {
         // The body is checked before the model is looked up, as in TensorFlow Serving.

@@ -35,7 +35,7 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("server/http", &["core"]),
     ("server/grpc", &["core", "proto", "server/http", "server/inference", "server/wire"]),
     ("server/rest", &["core", "proto", "server/http", "server/inference", "server/json", "server/wire"]),
-    ("server/listen", &["core", "server/metrics"]),
+    ("server/listen", &["core", "server/http", "server/metrics"]),
     ("server/bin", &["core", "plugins/host", "server"]),
     ("tests", &["core", "proto", "platforms/echo"]),
     ("benches", &["core", "manager", "plugins", "platforms", "proto", "server"]),

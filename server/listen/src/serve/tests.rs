@@ -5,6 +5,7 @@ use axum::routing::post;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode};
+use salver_server_http::Account;
 use tokio::sync::{Notify, oneshot};
 
 /// A server of an app that is told when a request is under way, and lets it go on when told.
@@ -36,6 +37,15 @@ async fn start(budget: usize, drain_timeout: Duration) -> Fixture {
     };
     let outcome = tokio::spawn(serve(vec![listener], app, options, stopped));
     Fixture { address, under_way, go_on, budget, stop, outcome }
+}
+
+/// Where `app` is served until the test ends.
+async fn serving(app: Router, budget: Budget) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let options = Options { max_connections: 16, budget, drain_timeout: Duration::ZERO };
+    tokio::spawn(serve(vec![listener], app, options, std::future::pending()));
+    address
 }
 
 async fn send(address: std::net::SocketAddr, path: &str, body: &'static [u8]) -> Response<Bytes> {
@@ -86,4 +96,25 @@ async fn a_body_is_counted_until_it_is_answered_and_what_exceeds_the_budget_is_r
     assert_eq!(send(server.address, "/echo", &[7; 20]).await.status(), StatusCode::OK);
     server.go_on.notify_one();
     request.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_request_takes_beyond_its_body_counts_too_until_it_is_answered() {
+    let taking = |request: axum::extract::Request| async move {
+        let account = Account::of(request.extensions());
+        format!("{:?} {:?}", account.take(60).is_ok(), account.take(60).map_err(|status| status.code()))
+    };
+    let budget = Budget::new(100);
+    let address = serving(Router::new().route("/take", post(taking)), budget.clone()).await;
+    let answer = send(address, "/take", b"").await;
+    assert_eq!(answer.body(), "true Err(Unavailable)");
+    while budget.taken() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_larger_than_the_whole_budget_is_left_to_the_limit_for_one_body() {
+    let address = serving(Router::new().route("/large", post(async || "answered")), Budget::new(100)).await;
+    assert_eq!(send(address, "/large", &[7; 101]).await.body(), "answered");
 }

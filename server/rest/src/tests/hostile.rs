@@ -79,6 +79,16 @@ async fn a_compressed_body_that_is_cut_off_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_breaks_off_is_the_client_s_fault_and_one_without_room_is_not() {
+    let broken = |error: Box<dyn std::error::Error + Send + Sync>| async move {
+        ask(app(Readiness::Ready, OPTIONS), "POST", PREDICT, &[], Body::new(Broken(Some(error)))).await
+    };
+    refused(&broken("no chunk".into()).await, 400, "reading the request body: no chunk");
+    let full = broken(Box::new(Status::unavailable("full"))).await;
+    refused(&full, 503, "reading the request body: full");
+}
+
+#[tokio::test]
 async fn a_length_of_the_json_that_cannot_be_is_refused() {
     let message = "inference header size should be in range (0, 2), got: 2147483648";
     let headers = [("inference-header-content-length", "2147483648")];
@@ -91,6 +101,21 @@ async fn a_body_that_never_ends_is_given_up() {
     let options = Options { timeout: Some(Duration::from_secs(30)), ..OPTIONS };
     let answer = ask(app(Readiness::Ready, options), "POST", PREDICT, &[], Body::new(Silent)).await;
     refused(&answer, 504, "the deadline passed before the body arrived");
+}
+
+/// A body that fails at once.
+struct Broken(Option<Box<dyn std::error::Error + Send + Sync>>);
+
+impl http_body::Body for Broken {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.take().map(Err))
+    }
 }
 
 /// A body of frames whose length nobody knows.

@@ -1,7 +1,7 @@
 //! The Open Inference Protocol's interface.
 
 use super::*;
-use salver_server_http::Encoding;
+use salver_server_http::{Account, Encoding};
 
 const JSON_LENGTH: &str = "inference-header-content-length";
 
@@ -131,7 +131,7 @@ async fn a_large_answer_is_compressed_for_who_asks() {
         let answer = ask(app, "POST", "/v2/models/zeros/infer", &headers, zeros).await;
         assert_eq!(answer.header("content-encoding"), accept);
         assert!(answer.body.len() < 500);
-        let plain = encoding.inflate(&answer.body, 1 << 20).unwrap();
+        let plain = encoding.inflate(&answer.body, 1 << 20, &Account::of(&http::Extensions::new())).unwrap();
         assert_eq!(plain.len(), answer.header(JSON_LENGTH).parse::<usize>().unwrap() + 5000);
     }
     let small = ask(

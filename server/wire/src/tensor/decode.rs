@@ -4,6 +4,8 @@
 //! would make something up: a list longer than the shape, an empty list for a shape that has elements, and a number
 //! that does not fit the element type are refused.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use salver_core_status::Status;
 use salver_core_tensor::{DType, Element, Shape, Strings, Tensor};
@@ -14,18 +16,18 @@ use crate::dtype;
 /// The tensor that `proto` describes.
 ///
 /// Takes lists over and shares `tensor_content` where the elements lie in memory as on the wire. A list may leave out
-/// elements that repeat; `max_bytes` is the largest tensor, in memory, that it may stand for that way.
+/// elements that repeat; `room` is how many bytes such tensors, in memory, may take, and is less afterwards by those of
+/// this one.
 ///
 /// # Errors
-/// INVALID_ARGUMENT where `proto` is not a tensor; RESOURCE_EXHAUSTED where a list stands for more than
-/// `max_bytes`.
-pub fn decode_tensor(proto: TensorProto, max_bytes: usize) -> Result<Tensor, Status> {
+/// INVALID_ARGUMENT where `proto` is not a tensor; RESOURCE_EXHAUSTED where a list stands for more than `room`.
+pub fn decode_tensor(proto: TensorProto, room: &Cell<usize>) -> Result<Tensor, Status> {
     let dtype = dtype::from_tensorflow(proto.dtype)?;
     let shape = decode_shape(proto.tensor_shape.as_ref())?;
     if !proto.tensor_content.is_empty() {
         return from_content(dtype, shape, proto.tensor_content);
     }
-    let list = |field| List { field, dtype, shape: &shape, max_bytes };
+    let list = |field| List { field, dtype, shape: &shape, room };
     match dtype {
         DType::F32 => owned(list("float_val").extend(proto.float_val)?, shape),
         DType::F64 => owned(list("double_val").extend(proto.double_val)?, shape),
@@ -109,7 +111,7 @@ struct List<'a> {
     field: &'static str,
     dtype: DType,
     shape: &'a Shape,
-    max_bytes: usize,
+    room: &'a Cell<usize>,
 }
 
 impl List<'_> {
@@ -144,7 +146,7 @@ impl List<'_> {
         // Whoever reads the elements one by one sees the last one in full each time.
         let repeats = self.shape.element_count().saturating_sub(values.len());
         let last_bytes = values.last().map_or(0, Bytes::len);
-        if repeats.saturating_mul(last_bytes) > self.max_bytes {
+        if repeats.saturating_mul(last_bytes) > self.room.get() {
             return Err(self.too_large());
         }
         let mut buffer = Vec::with_capacity(values.iter().map(Bytes::len).sum());
@@ -164,14 +166,13 @@ impl List<'_> {
                 "tensor of shape {shape} needs {wanted} elements in `{field}`, got {found}"
             )));
         }
-        if wanted > self.max_bytes / element_bytes {
-            return Err(self.too_large());
-        }
+        let left = wanted.checked_mul(element_bytes).and_then(|bytes| self.room.get().checked_sub(bytes));
+        self.room.set(left.ok_or_else(|| self.too_large())?);
         Ok(())
     }
 
     fn too_large(&self) -> Status {
-        let (field, shape, limit) = (self.field, self.shape, self.max_bytes);
+        let (field, shape, limit) = (self.field, self.shape, self.room.get());
         Status::resource_exhausted(format!(
             "`{field}` repeats its last element to shape {shape}, a tensor of more than {limit} bytes"
         ))

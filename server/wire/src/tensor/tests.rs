@@ -1,5 +1,7 @@
 use super::*;
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use salver_core_status::Code;
@@ -14,7 +16,7 @@ fn proto(dtype: DataType, dims: &[i64]) -> TensorProto {
 }
 
 fn decode(proto: TensorProto) -> Result<Tensor, salver_core_status::Status> {
-    decode_tensor(proto, 64 << 20)
+    decode_tensor(proto, &Cell::new(64 << 20))
 }
 
 #[track_caller]
@@ -97,6 +99,18 @@ fn a_small_message_does_not_become_a_huge_tensor() {
     let long = vec![Bytes::from(vec![b'x'; 1 << 20])];
     let splat = TensorProto { string_val: long, ..proto(DataType::DtString, &[1000]) };
     assert_eq!(decode(splat).unwrap_err().code(), Code::ResourceExhausted);
+}
+
+#[test]
+fn what_small_messages_stand_for_shares_the_room_there_is() {
+    let splat = || TensorProto { float_val: vec![1.0], ..proto(DataType::DtFloat, &[100]) };
+    let spelt = || TensorProto { float_val: vec![1.0; 100], ..proto(DataType::DtFloat, &[100]) };
+    let room = Cell::new(1000);
+    for left in [600, 200] {
+        assert!(decode_tensor(splat(), &room).is_ok() && decode_tensor(spelt(), &room).is_ok());
+        assert_eq!(room.get(), left);
+    }
+    assert_eq!(decode_tensor(splat(), &room).unwrap_err().code(), Code::ResourceExhausted);
 }
 
 #[test]

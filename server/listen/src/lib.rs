@@ -5,6 +5,7 @@
 //! end in which requests under way are finished. What requests mean is not known here.
 
 mod budget;
+mod greeting;
 mod serve;
 
 pub use budget::Budget;

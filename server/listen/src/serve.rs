@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::Budget;
+use crate::greeting::Greeted;
 
 /// What connections may take.
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ pub enum Outcome {
     Cut,
 }
 
-/// How long a client may take to send the head of a request.
+/// How long a client may take to say which protocol it speaks, and to send the head of an HTTP/1 request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often, and for how long, a silent HTTP/2 peer is asked whether it is there.
@@ -157,6 +158,7 @@ impl Server {
                 }
             }
         });
+        let stream = Greeted::new(stream, HEADER_TIMEOUT);
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended badly");

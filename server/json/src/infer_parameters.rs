@@ -29,6 +29,11 @@ pub(crate) fn read_request_parameters(
             return Ok(());
         }
         let value = read_value(reader, peek)?;
+        // The protocol's words for no sequence are 0 and the empty text.
+        if name == "sequence_id" && value != OptionValue::Int(0) && value != OptionValue::Text(String::new())
+        {
+            return Err(Status::unimplemented("sequences are not supported"));
+        }
         parameters.options.set(name, value);
         Ok(())
     })?;

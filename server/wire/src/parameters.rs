@@ -8,7 +8,8 @@ use salver_proto::inference::infer_parameter::ParameterChoice;
 /// Parameters as settings for the model. Of a name that is there twice the last value counts, as in any map.
 ///
 /// # Errors
-/// INVALID_ARGUMENT for a parameter without a value, or above what a signed 64-bit integer holds.
+/// INVALID_ARGUMENT for a parameter without a value, or above what a signed 64-bit integer holds; UNIMPLEMENTED for a
+/// request of a sequence.
 pub fn decode_parameters(
     entries: impl IntoIterator<Item = (String, Option<InferParameter>)>,
 ) -> Result<Options, Status> {
@@ -25,6 +26,15 @@ pub fn decode_parameters(
                 OptionValue::Int(i64::try_from(value).map_err(|_| wrong("is above 9223372036854775807"))?)
             }
         };
+        // The protocol's words for no sequence are 0 and the empty text.
+        if name == "sequence_id"
+            && !matches!(&value, OptionValue::Int(0))
+            && value != OptionValue::Text(String::new())
+        {
+            return Err(Status::unimplemented(
+                "sequences are not supported: parameter `sequence_id` asks for one",
+            ));
+        }
         options.set(name, value);
     }
     Ok(options)
@@ -99,6 +109,17 @@ mod tests {
         assert_eq!(message(None), "parameter `p` has no value");
         let large = parameter(ParameterChoice::Uint64Param(u64::MAX));
         assert_eq!(message(large), "parameter `p` is above 9223372036854775807");
+    }
+
+    #[test]
+    fn a_request_of_a_sequence_is_refused_and_one_of_none_is_not() {
+        let of = |choice| decode_parameters([("sequence_id".to_owned(), parameter(choice))]);
+        for none in [ParameterChoice::Int64Param(0), ParameterChoice::StringParam(String::new())] {
+            assert!(of(none).is_ok());
+        }
+        for some in [ParameterChoice::Uint64Param(7), ParameterChoice::StringParam("s".to_owned())] {
+            assert_eq!(of(some).unwrap_err().code(), salver_core_status::Code::Unimplemented);
+        }
     }
 
     #[test]

@@ -146,6 +146,17 @@ fn an_input_has_exactly_one_source_of_data() {
 }
 
 #[test]
+fn a_request_of_a_sequence_is_refused_and_one_of_none_is_not() {
+    let of = |id: &str| read(&format!(r#"{{"parameters":{{"sequence_id":{id}}},"inputs":[]}}"#), b"");
+    for some in ["7", r#""s""#] {
+        assert_eq!(of(some).unwrap_err().code().name(), "UNIMPLEMENTED");
+    }
+    for none in ["0", r#""""#] {
+        assert!(of(none).is_ok());
+    }
+}
+
+#[test]
 fn what_is_missing_or_of_another_kind_is_named() {
     refused(
         r#"{"id":"a"}"#,

@@ -38,7 +38,8 @@ impl ModelSettings {
     /// Reads the settings of the model whose versions are in `directory`. No file: no settings.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT naming the file and what is wrong in it; NOT_FOUND or UNAVAILABLE where it cannot be read.
+    /// INVALID_ARGUMENT naming the file and what is wrong in it, or what it is in place of a file, whose reading might
+    /// never end; UNAVAILABLE where it cannot be read.
     pub fn read(directory: &Path) -> Result<Self, Status> {
         /// More than any settings need; less than what hurts to read.
         const LONGEST: u64 = 1 << 20;
@@ -47,6 +48,9 @@ impl ModelSettings {
         let text = match std::fs::metadata(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(Status::unavailable(format!("reading `{shown}`: {error}"))),
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(Status::invalid_argument(format!("`{shown}` is not a file")));
+            }
             Ok(metadata) if metadata.len() > LONGEST => {
                 let length = metadata.len();
                 return Err(Status::invalid_argument(format!(
@@ -78,6 +82,15 @@ mod tests {
     fn a_model_without_a_file_has_no_settings() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(ModelSettings::read(directory.path()), Ok(ModelSettings::default()));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/zero", directory.path().join(SETTINGS_FILE)).unwrap();
+        let status = ModelSettings::read(directory.path()).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().ends_with("model.toml` is not a file"), "{status}");
     }
 
     #[test]

@@ -59,13 +59,17 @@ fn list(path: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
     Ok(folders)
 }
 
-/// Whether a link leads to a folder. One that leads nowhere does not.
+/// ELOOP on Linux; its kind of error has no stable name.
+const LINK_LOOP: i32 = 40;
+
+/// Whether a link leads to a folder. One that leads nowhere, or round in a circle, does not.
 fn leads_to_folder(link: &Path) -> io::Result<bool> {
     match fs::metadata(link) {
         Ok(metadata) => Ok(metadata.is_dir()),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(false)
         }
+        Err(error) if error.raw_os_error() == Some(LINK_LOOP) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -101,6 +105,19 @@ mod tests {
         for name in ["", "+1", "-1", "1.0", "v1", "1 ", "١", "9223372036854775808"] {
             assert_eq!(parse_version(name), None, "{name}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn links_that_lead_nowhere_or_round_in_a_circle_are_no_folders_and_hide_none() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("1")).unwrap();
+        symlink("1", folder.path().join("2")).unwrap();
+        symlink("nowhere", folder.path().join("3")).unwrap();
+        symlink("4", folder.path().join("4")).unwrap();
+        let names: Vec<_> = subfolders(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["1", "2"]);
     }
 
     proptest! {

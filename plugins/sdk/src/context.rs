@@ -36,8 +36,11 @@ impl<'a> Context<'a> {
     /// INTERNAL where the server gave what cannot be.
     #[inline]
     pub(crate) unsafe fn new(request: &'a RunRequest) -> Result<Self, Status> {
-        // SAFETY: valid by the caller's promise.
-        let request_id = unsafe { request.request_id.to_text() };
+        let request_id = match request.request_id.size {
+            0 => Cow::Borrowed(""),
+            // SAFETY: valid by the caller's promise.
+            _ => unsafe { request.request_id.to_text() },
+        };
         let parameters = match request.param_count {
             0 => Options::NONE,
             // SAFETY: as above.

@@ -43,7 +43,7 @@ pub(crate) fn read_request_parameters(
 /// The input's `binary_data_size`.
 pub(crate) fn read_input_parameters(reader: &mut Reader<'_>, peek: Peek) -> Result<Option<usize>, Status> {
     let mut binary_data_size = None;
-    for_each(reader, peek, |reader, peek, name| match name.as_str() {
+    for_each(reader, peek, |reader, peek, name| match name {
         "binary_data_size" => {
             let at = reader.position();
             let size = reader.integer(peek)?;
@@ -62,7 +62,7 @@ pub(crate) fn read_input_parameters(reader: &mut Reader<'_>, peek: Peek) -> Resu
 /// The output's `binary_data`.
 pub(crate) fn read_output_parameters(reader: &mut Reader<'_>, peek: Peek) -> Result<bool, Status> {
     let mut is_binary = false;
-    for_each(reader, peek, |reader, peek, name| match name.as_str() {
+    for_each(reader, peek, |reader, peek, name| match name {
         "binary_data" => {
             is_binary = reader.boolean(peek)?;
             Ok(())
@@ -78,14 +78,14 @@ pub(crate) fn read_output_parameters(reader: &mut Reader<'_>, peek: Peek) -> Res
 fn for_each(
     reader: &mut Reader<'_>,
     peek: Peek,
-    mut take: impl FnMut(&mut Reader<'_>, Peek, String) -> Result<(), Status>,
+    mut take: impl FnMut(&mut Reader<'_>, Peek, &str) -> Result<(), Status>,
 ) -> Result<(), Status> {
     let invalid = |status: Status| status.context("Unable to parse 'parameters'");
     let mut next = reader.enter_object(peek, str::to_owned).map_err(invalid)?;
     while let Some(name) = next {
-        let shown = Quoted(&name).to_string();
         let peek = reader.peek().map_err(invalid)?;
-        take(reader, peek, name).map_err(|status| status.context(format_args!("parameter {shown}")))?;
+        take(reader, peek, &name)
+            .map_err(|status| status.context(format_args!("parameter {}", Quoted(&name))))?;
         next = reader.next_key(str::to_owned).map_err(invalid)?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
@@ -119,8 +119,9 @@ impl Shared {
             }
             match Instance::load(&self.recipe, self.cancel.watch()) {
                 Ok(instance) if *instance.signatures() == self.signatures => {
-                    self.current.store(instance);
+                    let old = self.current.swap(instance);
                     tracing::warn!(plugin, %model, "a model that panicked was loaded anew");
+                    self.outlast(old);
                     return;
                 }
                 Ok(_) => {
@@ -133,6 +134,14 @@ impl Shared {
             }
             at = self.replacing.lock().backoff.next(Instant::now());
         }
+    }
+
+    /// Keeps the old instance until its last run has returned and its last output is released, so that it is unloaded
+    /// here, and not on a request's thread.
+    fn outlast(&self, old: Arc<Instance>) {
+        /// How often to look. Nothing tells; and a model is replaced only after a panic.
+        const LOOK: Duration = Duration::from_millis(10);
+        while Arc::strong_count(&old) > 1 && !self.is_closed_by(Instant::now() + LOOK) {}
     }
 
     /// Waits until `at`; `true` as soon as the model is dropped.

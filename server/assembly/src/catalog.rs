@@ -1,5 +1,6 @@
 //! What the server tells about its models.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
@@ -21,18 +22,32 @@ const READY: u8 = 1;
 const DRAINING: u8 = 2;
 
 impl ServerCatalog {
-    /// A catalog that becomes ready when every one of `first` has a version available, or has failed.
+    /// A catalog that becomes ready when every repository is there, and every model of `first` has a version available
+    /// or has failed.
     ///
     /// # Errors
     /// The thread that waits for this cannot be started.
-    pub(crate) fn start(monitor: Arc<Monitor>, first: Vec<StreamName>) -> Result<Arc<Self>, Status> {
+    pub(crate) fn start(
+        monitor: Arc<Monitor>,
+        repositories: Vec<PathBuf>,
+        first: impl Fn() -> Vec<StreamName> + Send + 'static,
+    ) -> Result<Arc<Self>, Status> {
         let catalog = Arc::new(Self { monitor: Arc::clone(&monitor), phase: AtomicU8::new(STARTING) });
         let waiting = Arc::downgrade(&catalog);
         let wait = move || {
             /// How often the thread looks whether there still is a server to become ready.
             const LOOK: Duration = Duration::from_secs(1);
+            let mut is_told = false;
             while waiting.strong_count() > 0 {
-                if monitor.wait_until_settled(&first, Instant::now() + LOOK) {
+                if let Some(missing) = repositories.iter().find(|repository| !repository.is_dir()) {
+                    if !is_told {
+                        tracing::error!(repository = %missing.display(), "not a directory; not ready until it is");
+                        is_told = true;
+                    }
+                    thread::park_timeout(LOOK);
+                    continue;
+                }
+                if monitor.wait_until_settled(&first(), Instant::now() + LOOK) {
                     if let Some(catalog) = waiting.upgrade() {
                         catalog.become_ready();
                     }

@@ -16,7 +16,7 @@ use salver_server_config::{Listen, RestPort, ServeArgs, ServeConfig};
 use salver_server_listen::{Budget, Options, Outcome};
 use salver_server_metrics::Registry;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{USAGE, telemetry};
 
@@ -55,6 +55,10 @@ async fn run(config: &ServeConfig) -> anyhow::Result<Outcome> {
     // Signals first: one that arrives while models are being loaded must not be lost.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut hurry = (
+        signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+        signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+    );
     let listeners = bind(&config.listen).await?;
     let registry = Arc::new(Registry::new());
     let assembly = Assembly::start(config, Arc::clone(&registry))?;
@@ -65,22 +69,43 @@ async fn run(config: &ServeConfig) -> anyhow::Result<Outcome> {
         budget: Budget::new(limits.max_inflight_bytes),
         drain_timeout: limits.drain_timeout,
     };
-    let stop = async {
-        let signal = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+    let serving = async {
+        let stop = async {
+            let signal = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            tracing::info!(signal, "stopping; requests under way are finished first");
+            assembly.drain();
         };
-        tracing::info!(signal, "stopping; requests under way are finished first");
-        assembly.drain();
+        let outcome = salver_server_listen::serve(listeners, app, options, stop).await;
+        if outcome == Outcome::Cut {
+            tracing::warn!(limit = ?limits.drain_timeout, "some requests did not finish in time");
+        }
+        let timeout = limits.drain_timeout;
+        let all_gone =
+            tokio::task::spawn_blocking(move || assembly.shut_down(timeout)).await.unwrap_or(false);
+        tracing::info!(all_unloaded = all_gone, "stopped");
+        outcome
     };
-    let outcome = salver_server_listen::serve(listeners, app, options, stop).await;
-    if outcome == Outcome::Cut {
-        tracing::warn!(limit = ?limits.drain_timeout, "some requests did not finish in time");
+    tokio::select! {
+        outcome = serving => Ok(outcome),
+        () = second_signal(&mut hurry) => {
+            tracing::warn!("asked to stop a second time; what is under way is cut");
+            // Not by returning: that waits for loads and runs, which is what nobody wants to do any more.
+            std::process::exit(1);
+        }
     }
-    let timeout = limits.drain_timeout;
-    let all_gone = tokio::task::spawn_blocking(move || assembly.shut_down(timeout)).await.unwrap_or(false);
-    tracing::info!(all_unloaded = all_gone, "stopped");
-    Ok(outcome)
+}
+
+/// Waits for the second of two signals to stop, of either kind.
+async fn second_signal((terminate, interrupt): &mut (Signal, Signal)) {
+    for _ in 0..2 {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
 }
 
 /// Everything that answers, on every port.

@@ -1,7 +1,7 @@
 //! A budget for the memory that the bodies of all requests under way take together.
 
 use std::error::Error;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
@@ -13,6 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use salver_core_status::Status;
 use salver_server_http::Account;
+use tokio::sync::Notify;
 
 /// How many bytes of request bodies may be in memory at once. Clones share it.
 #[derive(Clone, Debug)]
@@ -22,17 +23,40 @@ pub struct Budget(Arc<Shared>);
 struct Shared {
     limit: usize,
     taken: AtomicUsize,
+    requests: AtomicUsize,
+    /// Told when the last request is answered.
+    idle: Notify,
 }
 
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared { limit, taken: AtomicUsize::new(0) }))
+        let (taken, requests) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(Shared { limit, taken, requests, idle: Notify::new() }))
     }
 
     /// How many bytes are taken now.
     pub fn taken(&self) -> usize {
         self.0.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many requests are under way now: admitted, and their answers not sent.
+    pub(crate) fn requests(&self) -> usize {
+        self.0.requests.load(Ordering::Acquire)
+    }
+
+    /// Waits until no request is under way.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let told = self.0.idle.notified();
+            let mut told = pin!(told);
+            // Listening before looking: what ends in between is told.
+            told.as_mut().enable();
+            if self.requests() == 0 {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Lets a request through: its body is counted as it arrives, until [`Admission`] and body are dropped. So is what
@@ -46,7 +70,7 @@ impl Budget {
         &self,
         request: Request<hyper::body::Incoming>,
     ) -> Result<(Request<Body>, Admission), Response> {
-        let admission = Admission(Arc::new(Reservation { budget: self.clone(), bytes: AtomicUsize::new(0) }));
+        let admission = Admission(Arc::new(Reservation::new(self.clone())));
         let announced =
             request.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
         let left = self.0.limit.saturating_sub(self.taken());
@@ -74,6 +98,11 @@ struct Reservation {
 }
 
 impl Reservation {
+    fn new(budget: Budget) -> Self {
+        budget.0.requests.fetch_add(1, Ordering::Relaxed);
+        Self { budget, bytes: AtomicUsize::new(0) }
+    }
+
     /// Takes `bytes` more.
     ///
     /// # Errors
@@ -92,7 +121,11 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.0.taken.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        let shared = &self.budget.0;
+        shared.taken.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        if shared.requests.fetch_sub(1, Ordering::AcqRel) == 1 {
+            shared.idle.notify_waiters();
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod budget;
 mod greeting;
 mod serve;
+mod stall;
 
 pub use budget::Budget;
 pub use serve::{Options, Outcome, serve};

@@ -17,6 +17,7 @@ use tower::ServiceExt as _;
 
 use crate::Budget;
 use crate::greeting::Greeted;
+use crate::stall::Read;
 
 /// What connections may take.
 #[derive(Clone, Debug)]
@@ -40,6 +41,13 @@ pub enum Outcome {
 
 /// How long a client may take to say which protocol it speaks, and to send the head of an HTTP/1 request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take none of an answer.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long connections may linger at the end without a request under way: enough for answers to leave, and for clients
+/// to hear that no more requests are taken.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How often, and for how long, a silent HTTP/2 peer is asked whether it is there.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
@@ -92,9 +100,27 @@ pub async fn serve(
     }
     // Closes the listening sockets: new connections are refused from here on.
     listening.shutdown().await;
-    match tokio::time::timeout(options.drain_timeout, graceful.shutdown()).await {
+    let drained = async {
+        tokio::select! {
+            // A connection that is open and idle, or in the middle of a head, is not worth waiting for.
+            () = answered(&server.budget) => {}
+            () = graceful.shutdown() => {}
+        }
+    };
+    match tokio::time::timeout(options.drain_timeout, drained).await {
         Ok(()) => Outcome::Drained,
         Err(_) => Outcome::Cut,
+    }
+}
+
+/// Waits until no request is under way, and for a while none has come.
+async fn answered(budget: &Budget) {
+    loop {
+        budget.idle().await;
+        tokio::time::sleep(LINGER).await;
+        if budget.requests() == 0 {
+            return;
+        }
     }
 }
 
@@ -158,7 +184,7 @@ impl Server {
                 }
             }
         });
-        let stream = Greeted::new(stream, HEADER_TIMEOUT);
+        let stream = Read::new(Greeted::new(stream, HEADER_TIMEOUT), STALL_TIMEOUT);
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended badly");

@@ -6,6 +6,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode};
 use salver_server_http::Account;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, oneshot};
 
 /// A server of an app that is told when a request is under way, and lets it go on when told.
@@ -69,6 +70,15 @@ async fn a_request_under_way_is_finished_after_the_signal_to_stop_and_new_connec
     }
     server.go_on.notify_one();
     assert_eq!(request.await.unwrap().body(), "kept");
+    assert_eq!(server.outcome.await.unwrap(), Outcome::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_under_way_does_not_hold_the_end_up() {
+    let server = start(1 << 20, Duration::from_secs(60)).await;
+    let mut half_a_head = TcpStream::connect(server.address).await.unwrap();
+    half_a_head.write_all(b"POST /slow HTTP/1.1\r\nhost:").await.unwrap();
+    server.stop.send(()).unwrap();
     assert_eq!(server.outcome.await.unwrap(), Outcome::Drained);
 }
 

@@ -152,7 +152,7 @@ fn open_once(inspection: Inspection, file: FileId, services: &HostServices) -> R
     }
     let platforms = library::open(&inspection, services)?.into_iter();
     let platforms: Vec<_> = platforms.map(|platform| Arc::new(platform) as Arc<dyn Platform>).collect();
-    tracing::info!(
+    tracing::debug!(
         path = %inspection.path.display(), plugin = inspection.name, version = inspection.version, "opened a plugin"
     );
     let plugin = Plugin(Arc::new(Opened { inspection, platforms, file }));

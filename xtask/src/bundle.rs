@@ -136,7 +136,7 @@ fn refuse_strangers(out: &Path) -> anyhow::Result<()> {
     let Ok(mut entries) = fs::read_dir(out) else {
         return Ok(());
     };
-    if entries.next().is_some() && !out.join(manifest::FILE).is_file() {
+    if entries.next().is_some() && !manifest::is_ours(&out.join(manifest::FILE)) {
         bail!("{} holds something that is not a bundle: name another folder, or empty it", out.display());
     }
     Ok(())
@@ -218,6 +218,8 @@ mod tests {
         fs::write(dir.path().join("thesis.tex"), "").unwrap();
         assert!(refuse_strangers(dir.path()).unwrap_err().to_string().contains("is not a bundle"));
         fs::write(dir.path().join(manifest::FILE), "{}").unwrap();
+        assert!(refuse_strangers(dir.path()).unwrap_err().to_string().contains("is not a bundle"));
+        fs::write(dir.path().join(manifest::FILE), r#"{"name": "salver", "files": []}"#).unwrap();
         assert!(refuse_strangers(dir.path()).is_ok());
     }
 

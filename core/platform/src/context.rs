@@ -79,9 +79,6 @@ impl RunContext<'_> {
     }
 }
 
-/// What stands for the parameters of a request that has none.
-static NO_PARAMETERS: Options = Options::NONE;
-
 /// No deadline, no cancellation, no trace, no name, no parameters.
 impl Default for RunContext<'_> {
     fn default() -> Self {
@@ -90,7 +87,7 @@ impl Default for RunContext<'_> {
             cancel: Cancellation::NEVER,
             trace: TraceContext::default(),
             request_id: "",
-            parameters: &NO_PARAMETERS,
+            parameters: Options::none(),
         }
     }
 }

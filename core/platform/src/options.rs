@@ -22,8 +22,11 @@ pub enum OptionValue {
 pub struct Options(BTreeMap<String, OptionValue>);
 
 impl Options {
-    /// No settings.
-    pub const NONE: Self = Self(BTreeMap::new());
+    /// No settings, shared by everybody who has none: neither made nor dropped.
+    pub fn none() -> &'static Self {
+        static NONE: Options = Options(BTreeMap::new());
+        &NONE
+    }
 
     /// No settings.
     pub fn new() -> Self {

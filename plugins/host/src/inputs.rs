@@ -26,6 +26,7 @@ impl Described {
     /// # Errors
     /// INTERNAL where inputs or outputs are not what the signature says: whoever asks has to check that, and a plugin
     /// in C relies on it.
+    #[inline]
     pub(crate) fn fill(&mut self, signature: &Signature, request: &RunRequest<'_>) -> Result<(), Status> {
         if request.inputs.len() != signature.inputs.len() {
             let (found, wanted) = (request.inputs.len(), signature.inputs.len());
@@ -76,8 +77,9 @@ impl Described {
     }
 
     /// The table, valid as long as `self` and `request` are.
+    #[inline]
     pub(crate) fn table(&self, request: &RunRequest<'_>) -> abi::RunRequest {
-        let context = request.context;
+        let context = &request.context;
         abi::RunRequest {
             // The caller found a signature at this position, of which a plugin has at most 65,536.
             signature: request.signature as u32,

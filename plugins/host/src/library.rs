@@ -1,6 +1,7 @@
 //! Opening a library, and checking its tables before anything but its door is called.
 
 use std::error::Error as _;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,12 +24,12 @@ pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Vec<P
         let what = error.source().map_or_else(|| error.to_string(), ToString::to_string);
         Error::DoesNotOpen { path: path.clone(), what }
     })?;
+    // Threads, and whatever the library registered, may outlive every sign of it: it stays, whatever comes next.
+    let library = ManuallyDrop::new(library);
     let table = match plugin.door {
         Door::Rust => rust_door::open(path).map_err(|error| door_error(path, error))?,
         Door::C => c_door(path, &library)?,
     };
-    // Threads, and whatever the plugin registered, may outlive every sign of it: the library stays.
-    std::mem::forget(library);
     let bad = |what: String| Error::BadTable { path: path.clone(), what };
     // SAFETY: a pointer that can be right is that of a table, which lives as long as the library.
     let table = unsafe { one(table) }.ok_or_else(|| bad("the plugin's is null or misaligned".to_owned()))?;

@@ -25,7 +25,8 @@ pub(crate) unsafe fn cancellation<'a>(word: *const u32) -> Cancellation<'a> {
 pub(crate) struct Context<'a> {
     request: &'a RunRequest,
     request_id: Cow<'a, str>,
-    parameters: Options,
+    /// Not made where there are none, which is nearly always.
+    parameters: Option<Options>,
 }
 
 impl<'a> Context<'a> {
@@ -42,9 +43,9 @@ impl<'a> Context<'a> {
             _ => unsafe { request.request_id.to_text() },
         };
         let parameters = match request.param_count {
-            0 => Options::NONE,
+            0 => None,
             // SAFETY: as above.
-            count => unsafe { options(request.params, count) }?,
+            count => Some(unsafe { options(request.params, count) }?),
         };
         Ok(Self { request, request_id, parameters })
     }
@@ -62,7 +63,7 @@ impl<'a> Context<'a> {
                 flags: request.trace_flags,
             },
             request_id: &self.request_id,
-            parameters: &self.parameters,
+            parameters: self.parameters.as_ref().unwrap_or(Options::none()),
         }
     }
 }

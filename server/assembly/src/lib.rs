@@ -87,8 +87,7 @@ impl Assembly {
         let stage = Arc::new(ModelStage::new(context, Arc::clone(&manager) as _));
         let mut source = FileSystemSource::new(source_config(config));
         source.connect(Arc::clone(&stage) as _);
-        let catalog =
-            ServerCatalog::start(monitor, config.repositories.clone(), move || stage.streams_so_far())?;
+        let catalog = ServerCatalog::start(monitor, config.repositories.clone(), move || stage.streams())?;
         let inference = Inference::new(manager.serving(), Arc::clone(&catalog) as _, observer);
         Ok(Self { source: Some(source), manager, catalog, inference })
     }

@@ -13,7 +13,7 @@ use salver_server_config::SETTINGS_FILE;
 
 use crate::loader::{LoaderContext, ModelLoader};
 
-/// Gives each version a loader, and remembers which streams there was news of.
+/// Gives each version a loader, and remembers which streams there is news of.
 pub(crate) struct ModelStage {
     context: Arc<LoaderContext>,
     manager: SharedTarget<ModelLoader>,
@@ -25,8 +25,8 @@ impl ModelStage {
         Self { context, manager, streams: Mutex::default() }
     }
 
-    /// The streams that the source has found versions of so far, or trouble with.
-    pub(crate) fn streams_so_far(&self) -> Vec<StreamName> {
+    /// The streams that the source sees versions of now, or trouble with.
+    pub(crate) fn streams(&self) -> Vec<StreamName> {
         self.streams.lock().iter().cloned().collect()
     }
 }
@@ -35,9 +35,10 @@ impl Target<VersionPath> for ModelStage {
     fn set_aspired(&self, aspired: AspiredVersions<VersionPath>) {
         let AspiredVersions { stream, versions } = aspired;
         // A stream without versions has no state to wait for.
-        if !matches!(&versions, Ok(versions) if versions.is_empty()) {
-            self.streams.lock().insert(stream.clone());
-        }
+        match &versions {
+            Ok(versions) if versions.is_empty() => self.streams.lock().remove(&stream),
+            _ => self.streams.lock().insert(stream.clone()),
+        };
         let with_loader = |version: Aspired<VersionPath>| {
             let revision = match &version.data {
                 Ok(directory) => with_settings(version.revision, &directory.path),

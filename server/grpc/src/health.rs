@@ -61,14 +61,19 @@ impl Service for Health {
         let name = request.into_inner().service;
         let inference = Arc::clone(&self.inference);
         let ticks = tokio::time::interval(WATCH_PERIOD);
+        // Ends once the server drains and that was told: a stream that goes on would hold the end up.
         let changes = stream::unfold((ticks, None), move |(mut ticks, told)| {
             let (inference, name) = (Arc::clone(&inference), name.clone());
             async move {
                 loop {
                     ticks.tick().await;
+                    let is_draining = inference.catalog().readiness() == Readiness::Draining;
                     let now = status(&inference, &name);
                     if told != Some(now) {
                         return Some((Ok(response(now)), (ticks, Some(now))));
+                    }
+                    if is_draining {
+                        return None;
                     }
                 }
             }

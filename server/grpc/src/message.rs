@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
@@ -136,7 +137,10 @@ async fn next<B>(body: &mut std::pin::Pin<&mut B>) -> Result<Option<Bytes>, Stat
 where
     B: Body<Data = Bytes, Error: StdError + 'static>,
 {
-    while let Some(frame) = body.frame().await {
+    /// How long a client may pause within a message, whatever its deadline: what has come of it is kept in memory.
+    const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+    let stalled = |_| Status::deadline_exceeded("the client paused for too long within its message");
+    while let Some(frame) = tokio::time::timeout(STALL_TIMEOUT, body.frame()).await.map_err(stalled)? {
         let frame = frame.map_err(|error| {
             status_behind(&error).cloned().unwrap_or_else(|| Status::cancelled("the client went away"))
         })?;

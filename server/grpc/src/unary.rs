@@ -33,11 +33,22 @@ where
             let head = Head::parse(&parts, Instant::now())?;
             let compression = message::compression(&parts.headers)?;
             let (most, account) = (app.options.max_request_bytes, head.account.clone());
-            let encoded = message::read(body, compression, most, account).await?;
-            guard::check(shape, &encoded)?;
-            let request = Req::decode(encoded)
-                .map_err(|error| Status::invalid_argument(format!("the message is malformed: {error}")))?;
-            call(app, head, request).await
+            let reading = message::read(body, compression, most, account);
+            let encoded = match head.deadline {
+                None => reading.await?,
+                Some(deadline) => {
+                    tokio::time::timeout_at(deadline.into(), reading).await.map_err(|_| {
+                        Status::deadline_exceeded("the deadline passed before the message arrived")
+                    })??
+                }
+            };
+            let encoded_bytes = encoded.len();
+            let decode = move || {
+                guard::check(shape, &encoded)?;
+                Req::decode(encoded)
+                    .map_err(|error| Status::invalid_argument(format!("the message is malformed: {error}")))
+            };
+            call(app, head, salver_server_http::on(encoded_bytes, decode).await?).await
         };
         reply::response(outcome.await)
     })

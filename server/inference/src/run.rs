@@ -29,10 +29,11 @@ pub struct Call {
 
 /// What a model computed. Its tensors may be the model's memory: drop it when they are encoded.
 pub struct Answer {
-    served: Handle<Served>,
     signature: usize,
     selected: Vec<usize>,
     tensors: Vec<Tensor>,
+    /// Dropped last: the tensors may be the model's memory, and keep what they belong to loaded.
+    served: Handle<Served>,
 }
 
 impl std::fmt::Debug for Answer {

@@ -74,7 +74,7 @@ impl Budget {
         let announced =
             request.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
         let left = self.0.limit.saturating_sub(self.taken());
-        if (left + 1..=self.0.limit).contains(&announced) {
+        if announced > left && announced <= self.0.limit {
             return Err(refusal(&request, &self.exhausted()));
         }
         let mut request =

@@ -130,18 +130,20 @@ async fn accept(
     permits: Arc<Semaphore>,
     sender: mpsc::Sender<(TcpStream, OwnedSemaphorePermit)>,
 ) {
-    // The semaphore is never closed.
-    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if sender.send((stream, permit)).await.is_err() {
-                    return;
-                }
-            }
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
+        };
+        // After it is accepted: a listener to which nobody comes keeps no permit from the other. The semaphore is
+        // never closed.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        if sender.send((stream, permit)).await.is_err() {
+            return;
         }
     }
 }

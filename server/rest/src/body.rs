@@ -100,7 +100,10 @@ const PIECES_FROM: usize = 16 * 1024;
 pub(crate) fn of_pieces(pieces: Vec<Bytes>, answer: Answer) -> Body {
     let total: usize = pieces.iter().map(Bytes::len).sum();
     if total < PIECES_FROM {
-        return Body::from(pieces.concat());
+        let copied = pieces.concat();
+        // Before `answer`, whose model the pieces may belong to.
+        drop(pieces);
+        return Body::from(copied);
     }
     let answer = Arc::new(answer);
     let hold = |bytes| Bytes::from_owner(Held { bytes, _answer: Arc::clone(&answer) });

@@ -13,6 +13,7 @@ use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 use salver_core_status::{Quoted, Status};
+use salver_server_http::Account;
 use salver_server_inference::{Answer, Api, Call};
 use salver_server_json::{PredictRequest, write_predictions};
 
@@ -46,7 +47,10 @@ async fn predict(app: &App, parts: &Parts, body: Body, target: Target) -> Result
     let head = Head::read(&parts.headers, app.options.timeout, Instant::now());
     let body = body::read(parts, body, app.options.max_request_bytes, head.deadline).await?;
     let (inference, body_bytes) = (Arc::clone(&app.inference), body.len());
+    // Kept by the work: what is left behind when the client goes is still in memory until it is done.
+    let account = Account::of(&parts.extensions);
     let read = move || {
+        let _account = account;
         // The body is checked before the model is looked up, as in TensorFlow Serving.
         let request = PredictRequest::read(&body)?;
         let served = inference.resolve(Api::TfServingRest, &target.model, target.choice())?;

@@ -41,6 +41,13 @@ struct File {
     sha256: String,
 }
 
+/// Whether the file at `path` is a manifest of a bundle, and not some other program's of the same name.
+pub(super) fn is_ours(path: &Path) -> bool {
+    let Ok(text) = fs::read(path) else { return false };
+    let Ok(found) = serde_json::from_slice::<serde_json::Value>(&text) else { return false };
+    found.get("name").is_some_and(|name| name == "salver") && found.get("files").is_some()
+}
+
 impl Manifest {
     pub(super) fn new(debug: bool) -> anyhow::Result<Self> {
         Ok(Self {

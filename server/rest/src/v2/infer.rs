@@ -10,12 +10,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use salver_core_platform::{Options, RequestContext};
 use salver_core_status::{Quoted, Status};
+use salver_server_http::{Account, Encoding};
 use salver_server_inference::{Answer, Api, Call, with_timeout};
 use salver_server_json::{EncodedResponse, InferRequest, InferResponse, ResponseOutput};
 
 use super::default_signature;
-use salver_server_http::Encoding;
-
 use crate::encoding;
 use crate::failure::Failure;
 use crate::head::Head;
@@ -45,7 +44,10 @@ pub(crate) async fn infer(app: &App, parts: &Parts, body: Body, target: Target) 
     let layout = layout(&parts.headers, body.len()).map_err(Failure::v2)?;
     let (inference, body_bytes) = (Arc::clone(&app.inference), body.len());
     let name = target.model.clone();
+    // Kept by the work: what is left behind when the client goes is still in memory until it is done.
+    let account = Account::of(&parts.extensions);
     let read = move || {
+        let _account = account;
         let served = inference.resolve(Api::OpenInferenceRest, &target.model, target.choice());
         let served = served.map_err(|error| error.to_open_inference_status())?;
         let (index, signature) = default_signature(served.signatures())?;

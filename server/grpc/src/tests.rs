@@ -1,6 +1,7 @@
 use super::*;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use salver_core_observe::NoObserver;
@@ -85,7 +86,9 @@ impl Lookup<Served> for One {
     }
 }
 
-struct Known;
+/// Says that the server drains, once it is set.
+#[derive(Default)]
+struct Known(Arc<AtomicBool>);
 
 impl Catalog for Known {
     fn models(&self) -> Vec<StreamName> {
@@ -108,7 +111,7 @@ impl Catalog for Known {
     }
 
     fn readiness(&self) -> Readiness {
-        Readiness::Ready
+        if self.0.load(Ordering::Relaxed) { Readiness::Draining } else { Readiness::Ready }
     }
 }
 
@@ -116,23 +119,31 @@ const LIMIT: usize = 1 << 20;
 
 /// The services. The receiver hears how a run that waits is getting on.
 fn app() -> (Router, UnboundedReceiver<&'static str>) {
+    app_of(Known::default())
+}
+
+fn app_of(known: Known) -> (Router, UnboundedReceiver<&'static str>) {
     let (sender, events) = unbounded_channel();
     let id = ServableId::new("echo", Version::new(3).unwrap());
     let gate = GateOptions { max_running: 4, max_waiting: 4 };
     let options = ServedOptions { inline_limit: Duration::ZERO, gate };
     let served = Served::new(&id, Box::new(Echo::new(sender)), "fake", options, Arc::new(NoObserver));
     let tenancy = Tenancy::new(id, Arc::new(served), 1, || {});
-    let inference = Inference::new(Arc::new(One(tenancy)), Arc::new(Known), Arc::new(NoObserver));
+    let inference = Inference::new(Arc::new(One(tenancy)), Arc::new(known), Arc::new(NoObserver));
     (routes(inference, Options { max_request_bytes: LIMIT }), events)
 }
 
 /// Serves on a port of its own until the test ends.
 async fn serve() -> (SocketAddr, UnboundedReceiver<&'static str>) {
     let (router, events) = app();
+    (serve_app(router).await, events)
+}
+
+async fn serve_app(router: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (address, events)
+    address
 }
 
 async fn channel() -> Channel {

@@ -1,5 +1,7 @@
 //! What is not one protocol's: hostile requests, health, reflection.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
@@ -110,6 +112,18 @@ async fn health_is_of_the_server_a_service_or_a_model() {
     assert_eq!(client.check(unknown.clone()).await.unwrap_err().code(), Code::NotFound);
     let mut watch = client.watch(unknown).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
+}
+
+#[tokio::test]
+async fn a_watch_is_told_that_the_server_drains_and_then_ends() {
+    let drains = Arc::new(AtomicBool::new(false));
+    let (router, _events) = app_of(Known(Arc::clone(&drains)));
+    let mut client = HealthClient::new(connect(serve_app(router).await).await);
+    let mut watch = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    drains.store(true, Ordering::Relaxed);
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(watch.message().await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -21,11 +21,11 @@ pub struct Config {
     pub poll_interval: Duration,
     /// The policy of a repository's models.
     pub default_policy: VersionPolicy,
-    /// Overrides `default_policy` per model.
+    /// Overrides the policies above, per model.
     pub policy_for: Option<PolicyFor>,
 }
 
-/// Says which policy a repository's model at this base path has. Asked at every scan, on the scanning thread; an
+/// Says which policy the model at this base path has. Asked at every scan, on the scanning thread; an
 /// error becomes the model's error, and its versions stay as they are.
 pub type PolicyFor = Arc<dyn Fn(&StreamName, &Path) -> Result<VersionPolicy, Status> + Send + Sync>;
 

@@ -80,7 +80,8 @@ impl Scanner {
     fn looks(&mut self) -> BTreeMap<StreamName, Look> {
         let mut looks = BTreeMap::new();
         for ModelDir { name, base_path, policy } in &self.config.models {
-            looks.entry(name.clone()).or_insert_with(|| Look::Model(base_path.clone(), Ok(policy.clone())));
+            let policy = self.config.policy(name, base_path, policy);
+            looks.entry(name.clone()).or_insert_with(|| Look::Model(base_path.clone(), policy));
         }
         for repository in &mut self.repositories {
             let mut notices = BTreeSet::new();
@@ -95,7 +96,10 @@ impl Scanner {
                     continue;
                 }
                 let look = match &trouble {
-                    None => Look::Model(base_path.clone(), self.config.policy(name, base_path)),
+                    None => {
+                        let policy = self.config.policy(name, base_path, &self.config.default_policy);
+                        Look::Model(base_path.clone(), policy)
+                    }
                     Some(status) => Look::Trouble(status.clone()),
                 };
                 looks.insert(name.clone(), look);
@@ -132,10 +136,16 @@ impl Repository {
 }
 
 impl Config {
-    fn policy(&self, name: &StreamName, base_path: &Path) -> Result<VersionPolicy, Status> {
+    /// The policy of a model: what `policy_for` says, or else `otherwise`.
+    fn policy(
+        &self,
+        name: &StreamName,
+        base_path: &Path,
+        otherwise: &VersionPolicy,
+    ) -> Result<VersionPolicy, Status> {
         match &self.policy_for {
             Some(policy_for) => policy_for(name, base_path),
-            None => Ok(self.default_policy.clone()),
+            None => Ok(otherwise.clone()),
         }
     }
 }

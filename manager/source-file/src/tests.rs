@@ -12,7 +12,7 @@ use salver_core_servable::{StreamName, Version};
 use salver_core_status::{Code, Status};
 use tempfile::TempDir;
 
-use crate::{Config, FileSystemSource, ModelDir, Scanner, VersionPath, VersionPolicy};
+use crate::{Config, FileSystemSource, ModelDir, PolicyFor, Scanner, VersionPath, VersionPolicy};
 
 type Versions = Result<Vec<Aspired<VersionPath>>, Status>;
 
@@ -293,6 +293,26 @@ fn a_repository_model_may_have_a_policy_of_its_own_or_an_error_of_its_own() {
     assert_eq!(scanned["all"].as_ref().unwrap().len(), 2);
     assert_eq!(scanned["plain"].as_ref().unwrap().len(), 1);
     assert_eq!(scanned["broken"], Err(Status::invalid_argument("unknown key `polcy`")));
+}
+
+#[test]
+fn a_named_model_s_policy_may_change_while_it_is_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let serves_all = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asked = Arc::clone(&serves_all);
+    let policy_for: PolicyFor = Arc::new(move |_name, _path| {
+        let serves_all = asked.load(std::sync::atomic::Ordering::Relaxed);
+        Ok(if serves_all { VersionPolicy::All } else { VersionPolicy::default() })
+    });
+    let base_path = folder.path().join("named");
+    let models = vec![ModelDir { name: "m".into(), base_path, policy: VersionPolicy::default() }];
+    let config = Config { models, policy_for: Some(policy_for), ..Config::default() };
+    let mut fixture = Fixture { folder, scanner: Scanner::new(config) };
+    fixture.add("named/1").add("named/2");
+    assert_eq!(fixture.numbers("m"), [2]);
+    serves_all.store(true, std::sync::atomic::Ordering::Relaxed);
+    fixture.scan();
+    assert_eq!(fixture.numbers("m"), [1, 2]);
 }
 
 #[cfg(unix)]

@@ -136,8 +136,7 @@ fn source_config(config: &ServeConfig) -> SourceConfig {
     let of_model = |(name, path): &(String, PathBuf)| ModelDir {
         name: name.as_str().into(),
         base_path: path.clone(),
-        // Settings that cannot be read are reported by the load, which reads them too.
-        policy: policy_of(path).unwrap_or_else(|_| config.version_policy.clone()),
+        policy: config.version_policy.clone(),
     };
     SourceConfig {
         models: config.models.iter().map(of_model).collect(),

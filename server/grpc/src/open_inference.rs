@@ -3,23 +3,18 @@
 use std::sync::Arc;
 
 use salver_core_platform::{CancelFlag, RequestContext};
-use salver_core_servable::{ServableState, VersionChoice};
-use salver_core_signature::{Signature, SignatureSet};
 use salver_core_status::Status;
 use salver_proto::inference::{
     ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest,
     ModelReadyResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse,
     ServerReadyRequest, ServerReadyResponse,
 };
-use salver_server_inference::{Api, Call, Readiness, ResolveError, with_timeout};
+use salver_server_inference::{Api, Call, EXTENSIONS, Readiness, ResolveError, with_timeout};
 use salver_server_wire as wire;
 
 use crate::App;
 use crate::metadata::Head;
 use crate::reply::Reply;
-
-/// The protocol extensions that the server has over either transport.
-const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "parameters"];
 
 /// Whether the server runs: it does, or it would not answer.
 pub(crate) async fn server_live(_: Arc<App>, _: Head, _: ServerLiveRequest) -> Result<Reply, Status> {
@@ -38,14 +33,7 @@ pub(crate) async fn server_ready(app: Arc<App>, _: Head, _: ServerReadyRequest) 
 /// INVALID_ARGUMENT for a version that is not a number.
 pub(crate) async fn model_ready(app: Arc<App>, _: Head, request: ModelReadyRequest) -> Result<Reply, Status> {
     let wanted = wire::parse_version(&request.version)?;
-    let versions = app.inference.catalog().versions(&request.name).unwrap_or_default();
-    let ready = versions.iter().any(|status| {
-        status.state == ServableState::Available
-            && match wanted {
-                VersionChoice::Specific(version) => status.version == version,
-                VersionChoice::Latest | VersionChoice::Label(_) => true,
-            }
-    });
+    let ready = app.inference.is_ready(&request.name, wanted);
     Reply::new(&ModelReadyResponse { ready })
 }
 
@@ -72,12 +60,10 @@ pub(crate) async fn model_metadata(
         .inference
         .resolve(Api::OpenInferenceGrpc, &request.name, version)
         .map_err(|error: ResolveError| error.to_open_inference_status())?;
-    let mut versions = app.inference.catalog().versions(&request.name).unwrap_or_default();
-    versions.retain(|status| status.state == ServableState::Available);
-    let (_, signature) = default_signature(served.signatures())?;
+    let versions = app.inference.available_versions(&request.name);
+    let (_, signature) = served.default_signature()?;
     Reply::new(&ModelMetadataResponse {
-        // Oldest first, as Triton lists them.
-        versions: versions.iter().rev().map(|status| status.version.to_string()).collect(),
+        versions: versions.iter().map(ToString::to_string).collect(),
         platform: served.platform().to_owned(),
         inputs: signature.inputs.iter().map(wire::tensor_metadata).collect(),
         outputs: signature.outputs.iter().map(wire::tensor_metadata).collect(),
@@ -102,7 +88,7 @@ pub(crate) async fn model_infer(
         .inference
         .resolve(Api::OpenInferenceGrpc, &model_name, version)
         .map_err(|error: ResolveError| error.to_open_inference_status())?;
-    let (signature, _) = default_signature(served.signatures())?;
+    let (signature, _) = served.default_signature()?;
     let inputs = wire::decode_inputs(&model_name, inputs, raw_input_contents)?;
     for output in &outputs {
         let parameters = output.parameters.iter().map(|entry| entry.key.as_str());
@@ -134,9 +120,4 @@ pub(crate) async fn model_infer(
         ..ModelInferResponse::default()
     };
     Reply::with_raw(&response, raw, answer)
-}
-
-/// The signature that the protocol, which has no word for signatures, means.
-fn default_signature(signatures: &SignatureSet) -> Result<(usize, &Signature), Status> {
-    signatures.get("").ok_or_else(|| Status::internal("the model has no signature"))
 }

@@ -60,7 +60,7 @@ impl Reply {
                 buffer.put_slice(&bytes);
             } else {
                 pieces.push(buffer.split().freeze());
-                pieces.push(Bytes::from_owner(Held { bytes, _answer: Arc::clone(&answer) }));
+                pieces.push(answer.hold(bytes));
             }
         }
         if !buffer.is_empty() {
@@ -84,18 +84,6 @@ fn framed(here: usize, elsewhere: usize) -> Result<BytesMut, Status> {
 
 fn encode(message: &impl Message, buffer: &mut BytesMut) -> Result<(), Status> {
     message.encode(buffer).map_err(|error| Status::internal(format!("encoding the reply: {error}")))
-}
-
-/// Bytes of a tensor, and the answer that keeps the model they may belong to. Dropped in this order.
-struct Held {
-    bytes: Bytes,
-    _answer: Arc<Answer>,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");

@@ -11,6 +11,7 @@
 mod catalog;
 mod gate;
 mod instruments;
+mod open_inference;
 mod pace;
 mod resolve;
 mod run;
@@ -20,6 +21,7 @@ mod timeout;
 pub use catalog::{Catalog, Readiness, VersionStatus};
 pub use gate::GateOptions;
 pub use instruments::Api;
+pub use open_inference::EXTENSIONS;
 pub use resolve::ResolveError;
 pub use run::{Answer, Call};
 pub use served::{Served, ServedOptions};

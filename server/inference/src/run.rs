@@ -1,8 +1,10 @@
 //! One call, from tensors to tensors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use salver_core_platform::{CancelFlag, RequestContext, RunRequest};
 use salver_core_servable::{Handle, ServableId};
 use salver_core_signature::{Signature, TensorSpec};
@@ -36,6 +38,18 @@ pub struct Answer {
     served: Handle<Served>,
 }
 
+/// Bytes of a tensor, and the answer they belong to. Dropped in this order.
+struct Held {
+    bytes: Bytes,
+    _answer: Arc<Answer>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer").field("id", self.id()).field("tensors", &self.tensors).finish()
@@ -51,6 +65,12 @@ impl Answer {
     /// Which signature was called.
     pub fn signature(&self) -> Option<&Signature> {
         self.served.signatures().as_slice().get(self.signature)
+    }
+
+    /// Bytes of one of its tensors that keep the answer, and with it the model whose memory they may be, until they are
+    /// dropped.
+    pub fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Held { bytes, _answer: Arc::clone(self) })
     }
 
     /// The outputs in the order asked for, each with its declaration.

@@ -106,21 +106,9 @@ pub(crate) fn of_pieces(pieces: Vec<Bytes>, answer: Answer) -> Body {
         return Body::from(copied);
     }
     let answer = Arc::new(answer);
-    let hold = |bytes| Bytes::from_owner(Held { bytes, _answer: Arc::clone(&answer) });
+    let hold = |bytes| answer.hold(bytes);
     let pieces: Vec<_> = pieces.into_iter().filter(|piece| !piece.is_empty()).map(hold).collect();
     Body::new(Pieces { left: total as u64, pieces: pieces.into_iter() })
-}
-
-/// Bytes of a tensor, and the answer that keeps the model they may belong to. Dropped in this order.
-struct Held {
-    bytes: Bytes,
-    _answer: Arc<Answer>,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 /// A body of a known length, in pieces.

@@ -8,19 +8,15 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use salver_core_servable::{ServableState, VersionChoice};
-use salver_core_signature::{Signature, SignatureSet, TensorSpec};
+use salver_core_signature::TensorSpec;
 use salver_core_status::Status;
-use salver_server_inference::{Api, Readiness};
+use salver_server_inference::{Api, EXTENSIONS, Readiness};
 use serde::Serialize;
 
 use crate::App;
 use crate::failure::{Failure, json};
 use crate::target::Target;
 use path::Action;
-
-/// The extensions of the protocol that there are.
-const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "parameters"];
 
 #[derive(Serialize)]
 struct LiveDocument {
@@ -92,14 +88,7 @@ fn ready(app: &App) -> Response {
 
 /// Whether a version of a model is available; one that nobody has heard of is not, and that is no other failure.
 fn model_ready(app: &App, target: Target) -> Response {
-    let versions = app.inference.catalog().versions(&target.model).unwrap_or_default();
-    let ready = versions.iter().any(|status| {
-        status.state == ServableState::Available
-            && match target.choice() {
-                VersionChoice::Specific(version) => status.version == version,
-                VersionChoice::Latest | VersionChoice::Label(_) => true,
-            }
-    });
+    let ready = app.inference.is_ready(&target.model, target.choice());
     let status = if ready { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     json(status, &ModelReadyDocument { name: target.model, ready })
 }
@@ -108,13 +97,11 @@ fn model_ready(app: &App, target: Target) -> Response {
 fn model(app: &App, target: &Target) -> Result<Response, Status> {
     let served = app.inference.resolve(Api::OpenInferenceRest, &target.model, target.choice());
     let served = served.map_err(|error| error.to_open_inference_status())?;
-    let mut versions = app.inference.catalog().versions(&target.model).unwrap_or_default();
-    versions.retain(|status| status.state == ServableState::Available);
-    let (_, signature) = default_signature(served.signatures())?;
+    let versions = app.inference.available_versions(&target.model);
+    let (_, signature) = served.default_signature()?;
     let document = ModelDocument {
         name: &target.model,
-        // Oldest first, as Triton lists them.
-        versions: versions.iter().rev().map(|status| status.version.to_string()).collect(),
+        versions: versions.iter().map(ToString::to_string).collect(),
         platform: served.platform(),
         inputs: signature.inputs.iter().map(tensor).collect(),
         outputs: signature.outputs.iter().map(tensor).collect(),
@@ -126,9 +113,4 @@ fn model(app: &App, target: &Target) -> Result<Response, Status> {
 fn tensor(spec: &TensorSpec) -> TensorDocument<'_> {
     let shape = spec.shape.dims().unwrap_or(&[-1]);
     TensorDocument { name: &spec.name, datatype: spec.dtype.name(), shape }
-}
-
-/// The signature that the protocol, which has no word for signatures, means.
-fn default_signature(signatures: &SignatureSet) -> Result<(usize, &Signature), Status> {
-    signatures.get("").ok_or_else(|| Status::internal("the model has no signature"))
 }

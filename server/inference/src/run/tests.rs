@@ -1,6 +1,5 @@
 use super::*;
 
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::ThreadId;
 use std::time::Duration;

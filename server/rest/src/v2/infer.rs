@@ -14,7 +14,6 @@ use salver_server_http::{Account, Encoding};
 use salver_server_inference::{Answer, Api, Call, with_timeout};
 use salver_server_json::{EncodedResponse, InferRequest, InferResponse, ResponseOutput};
 
-use super::default_signature;
 use crate::encoding;
 use crate::failure::Failure;
 use crate::head::Head;
@@ -50,7 +49,7 @@ pub(crate) async fn infer(app: &App, parts: &Parts, body: Body, target: Target) 
         let _account = account;
         let served = inference.resolve(Api::OpenInferenceRest, &target.model, target.choice());
         let served = served.map_err(|error| error.to_open_inference_status())?;
-        let (index, signature) = default_signature(served.signatures())?;
+        let (index, signature) = served.default_signature()?;
         let mut request = match layout {
             Layout::Json(length) => InferRequest::read(&body, length, &target.model)?,
             Layout::Raw => InferRequest::raw(body, signature, &target.model)?,

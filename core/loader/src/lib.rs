@@ -9,26 +9,48 @@
 //! target, loads and unloads. Errors travel along as data, so that a path that cannot be read and a file that cannot
 //! be loaded look alike to whoever watches.
 
+mod context;
+
 use std::sync::Arc;
 
+pub use context::LoadContext;
 pub use salver_core_cancel::{CancelFlag, Cancellation};
+use salver_core_resource::{Allocation, Estimate};
 use salver_core_servable::{ServableId, StreamName, Version};
 use salver_core_status::Status;
 
 /// Owns the life of one servable version.
 ///
-/// The manager calls [`load`](Loader::load) at most once and, where it succeeded, [`unload`](Loader::unload) once with
-/// what it returned, after the last handle is gone. Never both at a time; both on threads that may block, and not
+/// The manager asks for the [`estimate`](Loader::estimate), calls [`load`](Loader::load) until it succeeds or is not
+/// to be tried again, asks to [`measure`](Loader::measure) what came of it, and calls [`unload`](Loader::unload) once
+/// with it, after the last handle is gone. Never two of these at a time; all on threads that may block, and not
 /// necessarily on the same one.
 pub trait Loader: Send + 'static {
     /// What requests are given.
     type Servable: Send + Sync + 'static;
 
-    /// Makes the servable. May take minutes; should look at `cancel` now and then and give up when it is set.
+    /// What loading and serving will take: upper bounds. Before each attempt to load; nothing, unless it is said.
     ///
     /// # Errors
-    /// Whatever prevents it; the version then ends with that status.
-    fn load(&mut self, id: &ServableId, cancel: Cancellation<'_>) -> Result<Self::Servable, Status>;
+    /// Whatever prevents it; it then counts as a failed attempt to load.
+    fn estimate(&mut self, id: &ServableId) -> Result<Estimate, Status> {
+        let _ = id;
+        Ok(Estimate::default())
+    }
+
+    /// Makes the servable. May take minutes; should look at `context.cancel` now and then and give up when it is set.
+    ///
+    /// # Errors
+    /// Whatever prevents it; the version then ends with that status, or is tried again. Nothing is left behind that
+    /// would prevent another attempt.
+    fn load(&mut self, context: &LoadContext<'_>) -> Result<Self::Servable, Status>;
+
+    /// What the servable takes now that it is loaded, at most what was estimated, all of it bound to devices; `None`:
+    /// the estimate stands.
+    fn measure(&self, servable: &Self::Servable) -> Option<Allocation> {
+        let _ = servable;
+        None
+    }
 
     /// Frees the servable.
     fn unload(&mut self, servable: Self::Servable) {

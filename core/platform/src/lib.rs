@@ -54,6 +54,7 @@ pub use salver_core_cancel::{CancelFlag, Cancellation};
 
 use std::path::Path;
 
+use salver_core_resource::{Allocation, Estimate};
 use salver_core_servable::ServableId;
 use salver_core_signature::SignatureSet;
 use salver_core_status::Status;
@@ -77,6 +78,22 @@ pub trait Platform: Send + Sync + 'static {
     /// # Errors
     /// The status names the file at fault, and says what the framework said.
     fn load(&self, request: &LoadRequest<'_>) -> Result<Box<dyn Model>, Status>;
+
+    /// An upper bound of what the version will take, without loading it; `None` where the platform cannot tell better
+    /// than by the size of the files.
+    ///
+    /// Looks at files, for as long as that takes: not for a request's thread.
+    ///
+    /// # Errors
+    /// Whatever prevents it; the load then fails with that status.
+    fn estimate(&self, request: &LoadRequest<'_>) -> Result<Option<Estimate>, Status> {
+        let _ = request;
+        Ok(None)
+    }
+
+    /// Gives memory that is kept for later back to the operating system. Called after an unload, on a thread that may
+    /// block.
+    fn trim(&self) {}
 }
 
 /// A loaded version of a model. Dropping it frees everything it holds.
@@ -93,6 +110,11 @@ pub trait Model: Send + Sync + 'static {
     /// INVALID_ARGUMENT where the inputs are at fault, CANCELLED or DEADLINE_EXCEEDED where the model gave up on
     /// [`RunContext`]'s word, INTERNAL where the framework failed.
     fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status>;
+
+    /// What it takes now that it is loaded, at most what was estimated; `None` where it cannot tell.
+    fn resources(&self) -> Option<Allocation> {
+        None
+    }
 }
 
 /// Whether a platform recognises a directory.

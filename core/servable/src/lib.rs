@@ -12,4 +12,4 @@ mod sync;
 pub use handle::{Handle, Tenancy};
 pub use id::{ServableId, StreamName, Version};
 pub use request::{Lookup, LookupError, VersionChoice};
-pub use state::{ServableState, StateEvent, StateObserver};
+pub use state::{LoadProgress, LoadTimings, Phase, ServableState, StateEvent, StateObserver};

@@ -1,6 +1,6 @@
 //! Where a version stands, as the outside sees it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use salver_core_status::Status;
 
@@ -21,6 +21,53 @@ pub enum ServableState {
     End,
 }
 
+/// A part of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Its files are brought to this machine.
+    Fetch,
+    /// The servable is made from its files.
+    Load,
+    /// The servable is used for the first times, before requests can.
+    WarmUp,
+}
+
+/// How far a load is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadProgress {
+    /// What it is at; `None` once it is over, successful or not.
+    pub phase: Option<Phase>,
+    /// Of the present phase, how many bytes are done; 0 where nobody counts.
+    pub done_bytes: u64,
+    /// Of the present phase, how many bytes there are; `None` where nobody knows.
+    pub total_bytes: Option<u64>,
+    /// How long the phases before took.
+    pub timings: LoadTimings,
+}
+
+/// How long each part of a load took; `None` of a part that there was not. Of a load that was tried several times, the
+/// last attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadTimings {
+    /// [`Phase::Fetch`].
+    pub fetch: Option<Duration>,
+    /// [`Phase::Load`].
+    pub load: Option<Duration>,
+    /// [`Phase::WarmUp`].
+    pub warm_up: Option<Duration>,
+}
+
+impl LoadTimings {
+    /// The time of one phase, to be written.
+    pub fn of(&mut self, phase: Phase) -> &mut Option<Duration> {
+        match phase {
+            Phase::Fetch => &mut self.fetch,
+            Phase::Load => &mut self.load,
+            Phase::WarmUp => &mut self.warm_up,
+        }
+    }
+}
+
 /// News about a servable version or about a whole stream.
 #[derive(Clone, Debug)]
 pub enum StateEvent {
@@ -35,6 +82,14 @@ pub enum StateEvent {
         /// When.
         at: SystemTime,
     },
+    /// A version that is being loaded has come further. Between [`ServableState::Loading`] and what follows it; not
+    /// for every byte.
+    Progress {
+        /// Which version.
+        id: ServableId,
+        /// How far it is.
+        progress: LoadProgress,
+    },
     /// A source cannot tell which versions of the stream there should be; what is loaded stays loaded.
     Stream {
         /// Which stream.
@@ -44,9 +99,9 @@ pub enum StateEvent {
     },
 }
 
-/// Told of every [`StateEvent`], in order per stream.
+/// Told of every [`StateEvent`], in order per version.
 ///
-/// Called on the manager's thread: must return at once, and must not call the manager.
+/// Called on the manager's threads: must return at once, and must not call the manager.
 pub trait StateObserver: Send + Sync + 'static {
     /// Takes the news in.
     fn observe(&self, event: StateEvent);

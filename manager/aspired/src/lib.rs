@@ -16,8 +16,8 @@
 //! ```
 //! use std::sync::Arc;
 //! use std::time::{Duration, Instant};
-//! use salver_core_loader::{Aspired, AspiredVersions, Cancellation, Loader, Target};
-//! use salver_core_servable::{Lookup, ServableId, StreamName, Version, VersionChoice};
+//! use salver_core_loader::{Aspired, AspiredVersions, LoadContext, Loader, Target};
+//! use salver_core_servable::{Lookup, StreamName, Version, VersionChoice};
 //! use salver_core_status::Status;
 //! use salver_manager_aspired::{AspiredManager, Options};
 //! use salver_manager_monitor::Monitor;
@@ -27,8 +27,8 @@
 //! impl Loader for Table {
 //!     type Servable = Vec<u32>;
 //!
-//!     fn load(&mut self, id: &ServableId, _: Cancellation<'_>) -> Result<Vec<u32>, Status> {
-//!         Ok(vec![id.version.number() as u32; 3])
+//!     fn load(&mut self, context: &LoadContext<'_>) -> Result<Vec<u32>, Status> {
+//!         Ok(vec![context.id.version.number() as u32; 3])
 //!     }
 //! }
 //!

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
-use salver_core_loader::{CancelFlag, Loader};
+use salver_core_loader::{CancelFlag, LoadContext, Loader};
 use salver_core_servable::ServableId;
 use salver_core_status::Status;
 
@@ -46,7 +46,7 @@ pub(crate) fn spawn<J: Send + 'static>(
 /// Loads one version and sends word.
 pub(crate) fn load<L: Loader>(job: LoadJob<L>, done: &Sender<Message<L>>) {
     let LoadJob { id, mut loader, cancel } = job;
-    let outcome = catch_unwind(AssertUnwindSafe(|| loader.load(&id, cancel.watch())));
+    let outcome = catch_unwind(AssertUnwindSafe(|| loader.load(&LoadContext::new(&id, cancel.watch()))));
     let outcome = outcome.unwrap_or_else(|panic| Err(panicked("load", &id, &*panic)));
     let outcome = match outcome {
         Ok(servable) => Ok(Loaded { loader, servable: Arc::new(servable) }),

@@ -76,6 +76,7 @@ impl States {
         self.events += 1;
         let changed = self.events;
         let (StateEvent::Version { id: salver_core_servable::ServableId { name, .. }, .. }
+        | StateEvent::Progress { id: salver_core_servable::ServableId { name, .. }, .. }
         | StateEvent::Stream { name, .. }) = &event;
         let stream = self.streams.entry(name.clone()).or_default();
         stream.changed = changed;
@@ -84,6 +85,7 @@ impl States {
                 stream.set(VersionStatus { version: id.version, state, error, at, changed });
                 stream.forget_ended(self.limits.ended_versions_per_stream);
             }
+            StateEvent::Progress { .. } => {}
             StateEvent::Stream { error, .. } => stream.error = error,
         }
         self.forget_streams();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use salver_core_loader::{Cancellation, Loader};
+use salver_core_loader::{Cancellation, LoadContext, Loader};
 use salver_core_observe::{Metric, Observer};
 use salver_core_platform::LoadRequest;
 use salver_core_servable::ServableId;
@@ -52,7 +52,8 @@ impl ModelLoader {
 impl Loader for ModelLoader {
     type Servable = Served;
 
-    fn load(&mut self, id: &ServableId, cancel: Cancellation<'_>) -> Result<Served, Status> {
+    fn load(&mut self, context: &LoadContext<'_>) -> Result<Served, Status> {
+        let (id, cancel) = (context.id, context.cancel);
         let start = Instant::now();
         let outcome = self.load_model(id, cancel);
         let took = start.elapsed();

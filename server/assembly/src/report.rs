@@ -36,6 +36,7 @@ impl StateObserver for Report {
                     ServableState::Start | ServableState::Loading | ServableState::End => {}
                 }
             }
+            StateEvent::Progress { .. } => {}
             StateEvent::Stream { name, error: Some(error) } => {
                 tracing::warn!(model = %name, %error, "the versions of a model cannot be told");
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
-use salver_core_loader::{Aspired, AspiredVersions, Cancellation, Loader, Target};
+use salver_core_loader::{Aspired, AspiredVersions, LoadContext, Loader, Target};
 use salver_core_servable::{
     Handle, Lookup, LookupError, ServableId, ServableState, StateEvent, StateObserver, Version, VersionChoice,
 };
@@ -90,7 +90,8 @@ impl Drop for Value {
 impl Loader for FakeLoader {
     type Servable = Value;
 
-    fn load(&mut self, id: &ServableId, cancel: Cancellation<'_>) -> Result<Value, Status> {
+    fn load(&mut self, context: &LoadContext<'_>) -> Result<Value, Status> {
+        let (id, cancel) = (context.id, context.cancel);
         self.journal.write(format!("load {id}"));
         match &self.act {
             Act::Load | Act::PanicLater => {}

@@ -120,6 +120,217 @@ pub struct GetModelStatusResponse {
     #[prost(message, repeated, tag = "1")]
     pub model_version_status: ::prost::alloc::vec::Vec<ModelVersionStatus>,
 }
+/// What of a model's requests to log.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoggingConfig {
+    /// Where the log goes.
+    #[prost(message, optional, tag = "1")]
+    pub log_collector_config: ::core::option::Option<LogCollectorConfig>,
+    /// How many requests of all to log.
+    #[prost(message, optional, tag = "2")]
+    pub sampling_config: ::core::option::Option<SamplingConfig>,
+}
+/// Where a log goes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogCollectorConfig {
+    /// The kind of log.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// What the names of its files begin with.
+    #[prost(string, tag = "2")]
+    pub filename_prefix: ::prost::alloc::string::String,
+}
+/// How many requests of all to log.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct SamplingConfig {
+    /// From 0 to 1.
+    #[prost(double, tag = "1")]
+    pub sampling_rate: f64,
+}
+/// What to watch in the file system.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileSystemStoragePathSourceConfig {}
+/// Nested message and enum types in `FileSystemStoragePathSourceConfig`.
+pub mod file_system_storage_path_source_config {
+    /// Which of the versions that are stored to serve.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct ServableVersionPolicy {
+        /// One of the three; the latest one, where none is given.
+        #[prost(oneof = "servable_version_policy::PolicyChoice", tags = "100, 101, 102")]
+        pub policy_choice: ::core::option::Option<servable_version_policy::PolicyChoice>,
+    }
+    /// Nested message and enum types in `ServableVersionPolicy`.
+    pub mod servable_version_policy {
+        /// The numerically largest.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+        pub struct Latest {
+            /// How many; 0 is 1.
+            #[prost(uint32, tag = "1")]
+            pub num_versions: u32,
+        }
+        /// All of them.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+        pub struct All {}
+        /// These, and no others.
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+        pub struct Specific {
+            /// Their numbers.
+            #[prost(int64, repeated, tag = "1")]
+            pub versions: ::prost::alloc::vec::Vec<i64>,
+        }
+        /// One of the three; the latest one, where none is given.
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+        pub enum PolicyChoice {
+            #[prost(message, tag = "100")]
+            Latest(Latest),
+            #[prost(message, tag = "101")]
+            All(All),
+            #[prost(message, tag = "102")]
+            Specific(Specific),
+        }
+    }
+}
+/// One model.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelConfig {
+    /// What clients call it.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Where its versions are stored.
+    #[prost(string, tag = "2")]
+    pub base_path: ::prost::alloc::string::String,
+    /// In place of model_platform, once.
+    #[deprecated]
+    #[prost(enumeration = "ModelType", tag = "3")]
+    pub model_type: i32,
+    /// Which platform loads it.
+    #[prost(string, tag = "4")]
+    pub model_platform: ::prost::alloc::string::String,
+    /// What of its requests to log.
+    #[prost(message, optional, tag = "6")]
+    pub logging_config: ::core::option::Option<LoggingConfig>,
+    /// Which of its versions to serve.
+    #[prost(message, optional, tag = "7")]
+    pub model_version_policy: ::core::option::Option<
+        file_system_storage_path_source_config::ServableVersionPolicy,
+    >,
+    /// Which version each label stands for.
+    #[prost(message, repeated, tag = "8")]
+    pub version_labels: ::prost::alloc::vec::Vec<model_config::VersionLabelsEntry>,
+}
+/// Nested message and enum types in `ModelConfig`.
+pub mod model_config {
+    /// One entry of a map.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct VersionLabelsEntry {
+        /// The key.
+        #[prost(string, tag = "1")]
+        pub key: ::prost::alloc::string::String,
+        /// The value.
+        #[prost(int64, tag = "2")]
+        pub value: i64,
+    }
+}
+/// All models.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelConfigList {
+    /// The models.
+    #[prost(message, repeated, tag = "1")]
+    pub config: ::prost::alloc::vec::Vec<ModelConfig>,
+}
+/// What a server serves.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelServerConfig {
+    /// One of the two.
+    #[prost(oneof = "model_server_config::Config", tags = "1, 2")]
+    pub config: ::core::option::Option<model_server_config::Config>,
+}
+/// Nested message and enum types in `ModelServerConfig`.
+pub mod model_server_config {
+    /// One of the two.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Config {
+        /// These models.
+        #[prost(message, tag = "1")]
+        ModelConfigList(super::ModelConfigList),
+        /// Whatever a server built for the purpose makes of it.
+        #[prost(message, tag = "2")]
+        CustomModelConfig(::prost_types::Any),
+    }
+}
+/// What kind of model it is. Long out of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ModelType {
+    /// Not said.
+    Unspecified = 0,
+    /// A TensorFlow model.
+    Tensorflow = 1,
+    /// Another.
+    Other = 2,
+}
+impl ModelType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MODEL_TYPE_UNSPECIFIED",
+            Self::Tensorflow => "TENSORFLOW",
+            Self::Other => "OTHER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MODEL_TYPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "TENSORFLOW" => Some(Self::Tensorflow),
+            "OTHER" => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
+/// Asks to serve these models from now on, and no others.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReloadConfigRequest {
+    /// The models.
+    #[prost(message, optional, tag = "1")]
+    pub config: ::core::option::Option<ModelServerConfig>,
+    /// Counters to tell the growth of.
+    #[prost(string, repeated, tag = "2")]
+    pub metric_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A counter.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Metric {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its value.
+    #[prost(oneof = "metric::ValueIncrease", tags = "2")]
+    pub value_increase: ::core::option::Option<metric::ValueIncrease>,
+}
+/// Nested message and enum types in `Metric`.
+pub mod metric {
+    /// Its value.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum ValueIncrease {
+        /// By how much it grew while the configuration changed.
+        #[prost(int64, tag = "2")]
+        Int64ValueIncrease(i64),
+    }
+}
+/// What came of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReloadConfigResponse {
+    /// Why it was not done, where it was not.
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<StatusProto>,
+    /// The counters asked for.
+    #[prost(message, repeated, tag = "2")]
+    pub metric: ::prost::alloc::vec::Vec<Metric>,
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod model_service_client {
@@ -132,7 +343,7 @@ pub mod model_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The state of models.
+    /// The state of models, and which there are.
     #[derive(Debug, Clone)]
     pub struct ModelServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -229,6 +440,36 @@ pub mod model_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Changes which models are served.
+        pub async fn handle_reload_config_request(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReloadConfigRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReloadConfigResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "tensorflow.serving.ModelService",
+                        "HandleReloadConfigRequest",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -253,8 +494,16 @@ pub mod model_service_server {
             tonic::Response<super::GetModelStatusResponse>,
             tonic::Status,
         >;
+        /// Changes which models are served.
+        async fn handle_reload_config_request(
+            &self,
+            request: tonic::Request<super::ReloadConfigRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReloadConfigResponse>,
+            tonic::Status,
+        >;
     }
-    /// The state of models.
+    /// The state of models, and which there are.
     #[derive(Debug)]
     pub struct ModelServiceServer<T> {
         inner: Arc<T>,
@@ -361,6 +610,55 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetModelStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tensorflow.serving.ModelService/HandleReloadConfigRequest" => {
+                    #[allow(non_camel_case_types)]
+                    struct HandleReloadConfigRequestSvc<T: ModelService>(pub Arc<T>);
+                    impl<
+                        T: ModelService,
+                    > tonic::server::UnaryService<super::ReloadConfigRequest>
+                    for HandleReloadConfigRequestSvc<T> {
+                        type Response = super::ReloadConfigResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReloadConfigRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModelService>::handle_reload_config_request(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HandleReloadConfigRequestSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -7,6 +7,7 @@
 mod args;
 mod compat;
 mod model;
+mod model_list;
 mod options;
 mod policy;
 mod serve;
@@ -14,4 +15,5 @@ mod size;
 
 pub use args::{Cli, Command, LogFormat, PluginCommand, ServeArgs};
 pub use model::{ModelSettings, SETTINGS_FILE};
+pub use model_list::{Location, ModelEntry, ModelList};
 pub use serve::{Limits, Listen, RestPort, ServeConfig};

@@ -14,7 +14,7 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("platforms/*/plugin", &["plugins/sdk", "platforms"]),
     ("platforms", &["core"]),
     ("proto", &[]),
-    ("server/config", &["core", "manager"]),
+    ("server/config", &["core", "manager", "proto"]),
     ("server/wire", &["core", "proto"]),
     ("server/json", &["core"]),
     ("server/memory", &[]),

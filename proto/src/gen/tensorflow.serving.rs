@@ -181,10 +181,13 @@ pub mod file_system_storage_path_source_config {
         /// One of the three; the latest one, where none is given.
         #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
         pub enum PolicyChoice {
+            /// The largest.
             #[prost(message, tag = "100")]
             Latest(Latest),
+            /// All.
             #[prost(message, tag = "101")]
             All(All),
+            /// These.
             #[prost(message, tag = "102")]
             Specific(Specific),
         }

@@ -30,7 +30,7 @@ use salver_manager_aspired::AspiredManager;
 use salver_manager_monitor::Monitor;
 use salver_manager_source_file::{Config as SourceConfig, FileSystemSource, ModelDir, VersionPolicy};
 use salver_plugins_host::HostServices;
-use salver_server_config::{ModelSettings, ServeConfig};
+use salver_server_config::{Location, ModelEntry, ModelSettings, ServeConfig};
 use salver_server_inference::{GateOptions, Inference, ServedOptions};
 use salver_server_metrics::Registry;
 
@@ -74,8 +74,8 @@ impl Assembly {
         let monitor = Arc::new(Monitor::default());
         let report = Report::new(Arc::clone(&monitor), Arc::clone(&observer));
         let manager = AspiredManager::start(salver_manager_aspired::Options {
-            num_load_threads: config.load_threads,
-            num_unload_threads: config.unload_threads,
+            num_load_threads: config.loading.load_threads,
+            num_unload_threads: config.loading.unload_threads,
             after_unload: Some(Arc::new(salver_server_memory::trim)),
             ..salver_manager_aspired::Options::new(Arc::new(report))
         })?;
@@ -87,7 +87,7 @@ impl Assembly {
         let stage = Arc::new(ModelStage::new(context, Arc::clone(&manager) as _));
         let mut source = FileSystemSource::new(source_config(config));
         source.connect(Arc::clone(&stage) as _);
-        let catalog = ServerCatalog::start(monitor, config.repositories.clone(), move || stage.streams())?;
+        let catalog = ServerCatalog::start(monitor, folders(&config.repositories), move || stage.streams())?;
         let inference = Inference::new(manager.serving(), Arc::clone(&catalog) as _, observer);
         Ok(Self { source: Some(source), manager, catalog, inference })
     }
@@ -117,6 +117,11 @@ impl Assembly {
     }
 }
 
+/// Those that are folders of this machine.
+fn folders(locations: &[Location]) -> Vec<PathBuf> {
+    locations.iter().filter_map(Location::folder).map(Path::to_owned).collect()
+}
+
 fn served_options(config: &ServeConfig) -> ServedOptions {
     let limits = &config.limits;
     ServedOptions {
@@ -133,15 +138,17 @@ fn source_config(config: &ServeConfig) -> SourceConfig {
     let policy_of = move |directory: &Path| -> Result<VersionPolicy, Status> {
         Ok(ModelSettings::read(directory)?.version_policy.unwrap_or_else(|| policy.clone()))
     };
-    let of_model = |(name, path): &(String, PathBuf)| ModelDir {
-        name: name.as_str().into(),
-        base_path: path.clone(),
-        policy: config.version_policy.clone(),
+    let of_model = |entry: &ModelEntry| {
+        Some(ModelDir {
+            name: entry.name.clone(),
+            base_path: entry.base.folder()?.to_owned(),
+            policy: config.version_policy.clone(),
+        })
     };
     SourceConfig {
-        models: config.models.iter().map(of_model).collect(),
-        repositories: config.repositories.clone(),
-        poll_interval: config.poll_interval,
+        models: config.models.models.iter().filter_map(of_model).collect(),
+        repositories: folders(&config.repositories),
+        poll_interval: config.discovery.poll_interval,
         default_policy: config.version_policy.clone(),
         policy_for: Some(Arc::new(move |_name, directory| policy_of(directory))),
     }

@@ -1,9 +1,11 @@
 //! The `salver` program.
 //!
 //! `salver serve` reads its flags, opens its ports, loads models and answers until it is told to stop; then it lets
-//! requests under way finish. `salver plugin inspect` looks at plugin libraries without running them.
+//! requests under way finish. `salver model` changes what a model says of itself, its labels for one. `salver plugin
+//! inspect` looks at plugin libraries without running them.
 
 mod inspect;
+mod model;
 mod serve;
 mod telemetry;
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Serve(args) => serve::serve(&args),
+        Command::Model(args) => model::change(&args),
         Command::Plugin(PluginCommand::Inspect { files }) => inspect::inspect(&files),
     }
 }

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use salver_core_servable::Version;
 use salver_manager_source_file::VersionPolicy;
 
 use crate::compat::CompatArgs;
+use crate::memory::{DeviceMemory, MemoryLimit, parse_device_memory, parse_limit};
+use crate::model_list::Location;
 use crate::options::{PlatformOption, parse_platform_option};
-use crate::policy::parse_policy;
+use crate::policy::{Transition, parse_label, parse_policy};
 use crate::size::parse_bytes;
 
 /// A machine-learning model server: TensorFlow Serving's and the Open Inference Protocol's APIs, any framework.
@@ -26,9 +29,30 @@ pub struct Cli {
 pub enum Command {
     /// Serve models
     Serve(Box<ServeArgs>),
+    /// Change what a model says of itself, in its `model.toml`; a server that serves it takes it up at once
+    Model(ModelArgs),
     /// Look at platform plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+}
+
+/// What to change about a model.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// The model's directory, which holds its versions
+    pub directory: PathBuf,
+
+    /// Let a label stand for a version; may be given several times
+    #[arg(long, value_name = "LABEL=VERSION", value_parser = parse_label)]
+    pub label: Vec<(String, Version)>,
+
+    /// Remove a label; may be given several times
+    #[arg(long, value_name = "LABEL")]
+    pub remove_label: Vec<String>,
+
+    /// Which versions to serve: latest, latest:N, all or specific:V,V
+    #[arg(long, value_name = "POLICY")]
+    pub versions: Option<String>,
 }
 
 /// What to do with plugins.
@@ -57,9 +81,9 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 #[command(next_line_help = false, args_override_self = true)]
 pub struct ServeArgs {
-    /// A directory of models, `DIR/<model>/<version>/`; may be given several times
-    #[arg(long, value_name = "DIR", visible_alias = "model_repository", help_heading = "Models")]
-    pub model_repository: Vec<PathBuf>,
+    /// A directory of models, `DIR/<model>/<version>/`, or its URL in an object store; may be given several times
+    #[arg(long, value_name = "DIR", visible_alias = "model_repository", value_parser = Location::parse, help_heading = "Models")]
+    pub model_repository: Vec<Location>,
 
     /// The name of the model at --model-base-path
     #[arg(
@@ -71,22 +95,97 @@ pub struct ServeArgs {
     )]
     pub model_name: String,
 
-    /// One model's directory, `PATH/<version>/`
-    #[arg(long, value_name = "PATH", alias = "model_base_path", help_heading = "Models")]
-    pub model_base_path: Option<PathBuf>,
+    /// One model's directory, `PATH/<version>/`, or its URL in an object store
+    #[arg(long, value_name = "PATH", alias = "model_base_path", value_parser = Location::parse, help_heading = "Models")]
+    pub model_base_path: Option<Location>,
+
+    /// A list of models, as TensorFlow Serving's model_config_list, in place of --model-base-path
+    #[arg(long, value_name = "FILE", alias = "model_config_file", value_parser = parse_path, help_heading = "Models")]
+    pub model_config_file: Option<PathBuf>,
+
+    /// How often to read --model-config-file again; 0 reads it once
+    #[arg(long, value_name = "TIME", alias = "model_config_file_poll_wait_seconds", default_value = "0",
+        value_parser = parse_duration, help_heading = "Models")]
+    pub model_config_poll_interval: Duration,
 
     /// Which versions to serve: latest, latest:N, all or specific:V,V
     #[arg(long, value_name = "POLICY", default_value = "latest", value_parser = parse_policy, help_heading = "Models")]
     pub version_policy: VersionPolicy,
+
+    /// In which order versions come and go where the model does not say: the new before the old goes, or the old goes
+    /// before the new comes
+    #[arg(
+        long,
+        value_name = "ORDER",
+        value_enum,
+        default_value = "availability-preserving",
+        help_heading = "Models"
+    )]
+    pub transition: Transition,
 
     /// How often to look for new versions, such as 500ms; a plain number is in seconds; 0 looks once
     #[arg(long, value_name = "TIME", alias = "file_system_poll_wait_seconds", default_value = "1s",
         value_parser = parse_duration, help_heading = "Models")]
     pub poll_interval: Duration,
 
+    /// Look for new versions only every --poll-interval, and not also when the system tells of a change
+    #[arg(long, help_heading = "Models")]
+    pub no_watch: bool,
+
+    /// How long a version that appeared must be unchanged before it is loaded
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration, help_heading = "Models")]
+    pub settle_time: Duration,
+
+    /// Keep a model's last versions when its directory is found without any
+    #[arg(long, help_heading = "Models")]
+    pub keep_last_versions: bool,
+
+    /// How often to look for new versions at URLs; 0 looks once
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration, help_heading = "Models")]
+    pub remote_poll_interval: Duration,
+
+    /// Where files from URLs are kept. Default: `salver-models` in the directory for temporary files
+    #[arg(long, value_name = "DIR", env = "SALVER_DOWNLOAD_DIR", help_heading = "Models")]
+    pub download_dir: Option<PathBuf>,
+
+    /// How much room files from URLs may take; those of versions in use stay whatever it is
+    #[arg(long, value_name = "SIZE", default_value = "64GiB", value_parser = parse_bytes, help_heading = "Models")]
+    pub download_bytes: usize,
+
     /// How many versions are loaded at once; the number of CPUs, at least 4, where it is not given
     #[arg(long, value_name = "N", alias = "num_load_threads", help_heading = "Models")]
     pub load_threads: Option<usize>,
+
+    /// How many versions are loaded at once until the models found at start are loaded; four times the CPUs where it is
+    /// not given
+    #[arg(long, value_name = "N", alias = "num_initial_load_threads", help_heading = "Models")]
+    pub initial_load_threads: Option<usize>,
+
+    /// How many times a load is tried again that failed for a reason that may pass
+    #[arg(
+        long,
+        value_name = "N",
+        alias = "max_num_load_retries",
+        default_value = "5",
+        help_heading = "Models"
+    )]
+    pub load_retries: u32,
+
+    /// How long to wait before the first of these times; each further wait is twice as long, up to a minute
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration, help_heading = "Models")]
+    pub load_retry_wait: Duration,
+
+    /// How much memory models may take, or `none` for no limit. Default: what the control group or the machine has
+    #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Models")]
+    pub model_memory: Option<MemoryLimit>,
+
+    /// How much memory models may take on a device, such as gpu:0=20GiB; may be given several times
+    #[arg(long, value_name = "DEVICE:N=SIZE", value_parser = parse_device_memory, help_heading = "Models")]
+    pub device_memory: Vec<DeviceMemory>,
+
+    /// Leave the files of loaded versions in the system's cache of files
+    #[arg(long, help_heading = "Models")]
+    pub keep_file_cache: bool,
 
     /// How many versions are unloaded at once
     #[arg(
@@ -172,6 +271,11 @@ pub struct ServeArgs {
     /// Flags of TensorFlow Serving beyond aliases.
     #[command(flatten)]
     pub compat: CompatArgs,
+}
+
+/// Reads a path, which may be empty: start scripts give a flag that way that they do not mean to give.
+fn parse_path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(PathBuf::from(text))
 }
 
 /// Reads `1s`, `500ms`, `200us`; a plain number is in seconds.

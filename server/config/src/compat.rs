@@ -1,5 +1,7 @@
 //! TensorFlow Serving's flags that are more, or less, than another spelling of ours.
 
+use std::time::Duration;
+
 use clap::Args;
 
 /// How a flag is treated that exists for start scripts written for TensorFlow Serving.
@@ -21,6 +23,12 @@ macro_rules! compat_flags {
             /// Milliseconds, in place of --rest-timeout
             #[arg(long = "rest_api_timeout_in_ms", hide = true)]
             pub(crate) rest_api_timeout_in_ms: Option<u64>,
+            /// Microseconds, in place of --load-retry-wait
+            #[arg(long = "load_retry_interval_micros", hide = true, allow_hyphen_values = true)]
+            pub(crate) load_retry_interval_micros: Option<i64>,
+            /// In place of --keep-file-cache
+            #[arg(long = "flush_filesystem_caches", hide = true, num_args = 0..=1, default_missing_value = "true")]
+            pub(crate) flush_filesystem_caches: Option<bool>,
             $(
                 #[arg(long = stringify!($flag), hide = true, num_args = 0..=1, default_missing_value = "true")]
                 $flag: Option<String>,
@@ -42,16 +50,13 @@ macro_rules! compat_flags {
 }
 
 compat_flags! {
-    allow_version_labels_for_unavailable_models => NoEffect("labels are not configured by file"),
+    allow_version_labels_for_unavailable_models => NoEffect("a label waits for its version in any case"),
     enable_grpc_healthcheck_service => NoEffect("the health service is always there"),
     enable_model_warmup => NoEffect("warm-up requests are not replayed"),
     enable_profiler => NoEffect("there is no profiler service"),
     enable_signature_method_name_check => NoEffect("method names are not checked"),
-    flush_filesystem_caches => NoEffect("files are not cached"),
     grpc_channel_arguments => NoEffect("there is no gRPC core to pass them to"),
     grpc_max_threads => NoEffect("requests do not hold threads"),
-    load_retry_interval_micros => NoEffect("a failed version is tried again when its files change"),
-    max_num_load_retries => NoEffect("a failed version is tried again when its files change"),
     mixed_precision => NoEffect("precision is a platform's setting: --platform-option"),
     monitoring_config_file => NoEffect("metrics are always at /metrics"),
     num_request_iterations_for_warmup => NoEffect("warm-up requests are not replayed"),
@@ -74,8 +79,6 @@ compat_flags! {
     enable_per_model_batching_parameters => Refused("requests are not batched by this server"),
     enable_serialization_as_tensor_content => Refused("tensors are answered in the list of their type"),
     grpc_socket_path => Refused("UNIX sockets are not served"),
-    model_config_file => Refused("models are given by --model-repository or --model-base-path"),
-    model_config_file_poll_wait_seconds => Refused("models are given by --model-repository or --model-base-path"),
     platform_config_file => Refused("platforms are set by --platform-option"),
     rest_api_enable_cors_support => Refused("cross-origin headers are not sent"),
     ssl_config_file => Refused("connections are not encrypted by this server"),
@@ -83,6 +86,12 @@ compat_flags! {
 }
 
 impl CompatArgs {
+    /// The wait before a load is tried again, where it was given; less than nothing is nothing.
+    pub(crate) fn load_retry_wait(&self) -> Option<Duration> {
+        self.load_retry_interval_micros
+            .map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+    }
+
     /// What to tell the person who gave flags that have no effect.
     ///
     /// # Errors

@@ -2,10 +2,12 @@
 //!
 //! Reading has two steps. [`Cli`] is the command line as it was typed; [`ServeArgs::validate`] turns it into a
 //! [`ServeConfig`] that cannot be wrong, or says which flag is. What a model says of itself, in a `model.toml` beside
-//! its versions, is [`ModelSettings`].
+//! its versions, is [`ModelSettings`]; a list of models, as TensorFlow Serving has it, is a [`ModelList`].
 
 mod args;
 mod compat;
+mod edit;
+mod memory;
 mod model;
 mod model_list;
 mod options;
@@ -13,7 +15,10 @@ mod policy;
 mod serve;
 mod size;
 
-pub use args::{Cli, Command, LogFormat, PluginCommand, ServeArgs};
+pub use args::{Cli, Command, LogFormat, ModelArgs, PluginCommand, ServeArgs};
+pub use edit::edit_model;
+pub use memory::{DeviceMemory, MemoryLimit};
 pub use model::{ModelSettings, SETTINGS_FILE};
 pub use model_list::{Location, ModelEntry, ModelList};
-pub use serve::{Limits, Listen, RestPort, ServeConfig};
+pub use policy::Transition;
+pub use serve::{Discovery, Limits, Listen, Loading, ModelListFile, RestPort, ServeConfig};

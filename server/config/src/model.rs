@@ -1,14 +1,19 @@
 //! What a model says of itself.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use salver_core_platform::Options;
-use salver_core_status::Status;
+use salver_core_servable::Version;
+use salver_core_status::{Quoted, Status};
 use salver_manager_source_file::VersionPolicy;
 use serde::Deserialize;
 
+use crate::args::parse_duration;
 use crate::options::from_table;
-use crate::policy::parse_policy;
+use crate::policy::{Transition, parse_policy};
+use crate::size::parse_bytes;
 
 /// The name of the file beside a model's versions.
 pub const SETTINGS_FILE: &str = "model.toml";
@@ -20,6 +25,16 @@ pub struct ModelSettings {
     pub platform: Option<String>,
     /// Which versions to serve; the server's policy where it is not said.
     pub version_policy: Option<VersionPolicy>,
+    /// Which version each label stands for.
+    pub labels: BTreeMap<String, Version>,
+    /// In which order versions come and go; the server's order where it is not said.
+    pub transition: Option<Transition>,
+    /// How often to look for new versions; the server's interval where it is not said.
+    pub poll_interval: Option<Duration>,
+    /// A file without which a version counts as not yet complete.
+    pub complete_marker: Option<String>,
+    /// How much memory a version takes, in bytes; estimated where it is not said.
+    pub memory_bytes: Option<u64>,
     /// Settings for the platform, over those of the server.
     pub options: Options,
 }
@@ -30,6 +45,12 @@ pub struct ModelSettings {
 struct Raw {
     platform: Option<String>,
     version_policy: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, i64>,
+    transition: Option<Transition>,
+    poll_interval: Option<String>,
+    complete_marker: Option<String>,
+    memory: Option<String>,
     #[serde(default)]
     options: toml::Table,
 }
@@ -68,9 +89,28 @@ impl ModelSettings {
         Ok(Self {
             platform: raw.platform,
             version_policy: raw.version_policy.as_deref().map(parse_policy).transpose()?,
+            labels: raw.labels.into_iter().map(label).collect::<Result<_, _>>()?,
+            transition: raw.transition,
+            poll_interval: raw.poll_interval.as_deref().map(parse_duration).transpose()?,
+            complete_marker: raw.complete_marker.map(file_name).transpose()?,
+            memory_bytes: raw.memory.as_deref().map(parse_bytes).transpose()?.map(|bytes| bytes as u64),
             options: from_table(&raw.options)?,
         })
     }
+}
+
+fn label((label, number): (String, i64)) -> Result<(String, Version), String> {
+    let version = Version::new(number).ok_or_else(|| {
+        format!("label {} stands for version {number}, 0 or more was wanted", Quoted(&label))
+    })?;
+    Ok((label, version))
+}
+
+fn file_name(name: String) -> Result<String, String> {
+    if name.is_empty() || name.contains('/') || name == ".." {
+        return Err(format!("complete_marker is {}, the name of a file was wanted", Quoted(&name)));
+    }
+    Ok(name)
 }
 
 #[cfg(test)]
@@ -95,8 +135,22 @@ mod tests {
 
     #[test]
     fn settings_are_read() {
-        let text = "platform = \"onnxruntime\"\nversion_policy = \"all\"\n[options]\nintra_op_threads = 2\n";
+        let text = r#"
+            platform = "onnxruntime"
+            version_policy = "all"
+            transition = "resource-preserving"
+            poll_interval = "10s"
+            memory = "3GiB"
+            [labels]
+            stable = 1
+            [options]
+            intra_op_threads = 2
+        "#;
         let settings = ModelSettings::parse(text).unwrap();
+        assert_eq!(settings.labels, [("stable".to_owned(), Version::new(1).unwrap())].into());
+        assert_eq!(settings.transition, Some(Transition::ResourcePreserving));
+        assert_eq!(settings.poll_interval, Some(Duration::from_secs(10)));
+        assert_eq!(settings.memory_bytes, Some(3 << 30));
         assert_eq!(settings.platform.as_deref(), Some("onnxruntime"));
         assert_eq!(settings.version_policy, Some(VersionPolicy::All));
         assert_eq!(settings.options.int("intra_op_threads"), Ok(Some(2)));

@@ -89,6 +89,17 @@ impl fmt::Display for Location {
 }
 
 impl ModelList {
+    /// Reads a file of the text form.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where the file cannot be read; else as [`parse`](Self::parse), with the file's name.
+    pub fn read(path: &Path) -> Result<Self, Status> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Status::unavailable(format!("reading `{shown}`: {error}")))?;
+        Self::parse(&text).map_err(|status| status.context(format_args!("`{shown}`")))
+    }
+
     /// Reads the text form.
     ///
     /// # Errors

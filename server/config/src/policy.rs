@@ -1,8 +1,39 @@
 //! Which versions of a model to serve, as people write it.
 
+use clap::ValueEnum;
 use salver_core_servable::Version;
 use salver_core_status::Quoted;
+use salver_manager_policy::Policy;
 use salver_manager_source_file::VersionPolicy;
+use serde::Deserialize;
+
+/// In which order versions come and go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transition {
+    /// The new before the old goes: there is always one, and for a while both take memory.
+    AvailabilityPreserving,
+    /// The old goes before the new comes: never both at once, and for a while none.
+    ResourcePreserving,
+}
+
+impl From<Transition> for Policy {
+    fn from(transition: Transition) -> Self {
+        match transition {
+            Transition::AvailabilityPreserving => Policy::AvailabilityPreserving,
+            Transition::ResourcePreserving => Policy::ResourcePreserving,
+        }
+    }
+}
+
+/// Reads `stable=3`.
+pub(crate) fn parse_label(text: &str) -> Result<(String, Version), String> {
+    let (label, version) = text.split_once('=').unwrap_or((text, ""));
+    match version.trim().parse().ok().and_then(Version::new) {
+        Some(version) if !label.is_empty() => Ok((label.to_owned(), version)),
+        _ => Err(format!("{} is not of the form LABEL=VERSION", Quoted(text))),
+    }
+}
 
 /// Reads `latest`, `latest:3`, `all` or `specific:1,7`.
 pub(crate) fn parse_policy(text: &str) -> Result<VersionPolicy, String> {

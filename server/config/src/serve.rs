@@ -9,23 +9,26 @@ use salver_core_platform::Options;
 use salver_manager_source_file::VersionPolicy;
 
 use crate::args::ServeArgs;
+use crate::memory::{DeviceMemory, MemoryLimit};
+use crate::model_list::{Location, ModelEntry, ModelList};
 use crate::options::by_platform;
+use crate::policy::Transition;
 
 /// Everything a server needs to know to start.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
-    /// Directories of models.
-    pub repositories: Vec<PathBuf>,
-    /// Single models: name and directory.
-    pub models: Vec<(String, PathBuf)>,
+    /// Where directories of models are.
+    pub repositories: Vec<Location>,
+    /// Models by name.
+    pub models: ModelList,
+    /// Where `models` were read from, if from a file that is to be read again.
+    pub model_list_file: Option<ModelListFile>,
     /// Which versions of a model to serve where the model does not say.
     pub version_policy: VersionPolicy,
-    /// How often to look for versions; zero looks once.
-    pub poll_interval: Duration,
-    /// How many versions are loaded at once.
-    pub load_threads: usize,
-    /// How many versions are unloaded at once.
-    pub unload_threads: usize,
+    /// How versions appear.
+    pub discovery: Discovery,
+    /// How versions are loaded and unloaded.
+    pub loading: Loading,
     /// Where platform plugins are.
     pub plugin_dirs: Vec<PathBuf>,
     /// Settings by platform.
@@ -38,6 +41,57 @@ pub struct ServeConfig {
     pub limits: Limits,
     /// What to tell the person who started the server.
     pub notes: Vec<String>,
+}
+
+/// A list of models that is read again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelListFile {
+    /// The file.
+    pub path: PathBuf,
+    /// How often to read it.
+    pub poll_interval: Duration,
+}
+
+/// How versions appear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// How often to look for versions in folders; zero looks once.
+    pub poll_interval: Duration,
+    /// Whether to look also when the system tells of a change.
+    pub watch: bool,
+    /// How long a version that appeared must be unchanged before it is loaded.
+    pub settle_time: Duration,
+    /// Whether a model keeps its last versions when its folder is found without any.
+    pub keep_last_versions: bool,
+    /// How often to look for versions at URLs; zero looks once.
+    pub remote_poll_interval: Duration,
+    /// Where files from URLs are kept.
+    pub download_dir: PathBuf,
+    /// How many bytes they may take there.
+    pub download_bytes: u64,
+}
+
+/// How versions are loaded and unloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loading {
+    /// In which order versions come and go where the model does not say.
+    pub transition: Transition,
+    /// How many versions are loaded at once.
+    pub load_threads: usize,
+    /// How many versions are loaded at once until those found at start are loaded.
+    pub initial_load_threads: usize,
+    /// How many versions are unloaded at once.
+    pub unload_threads: usize,
+    /// How many times a load is tried again that failed for a reason that may pass.
+    pub retries: u32,
+    /// How long to wait before the first of these times.
+    pub retry_wait: Duration,
+    /// How much memory models may take; `None` for what there is.
+    pub memory: Option<MemoryLimit>,
+    /// How much memory models may take on devices.
+    pub device_memory: Vec<DeviceMemory>,
+    /// Whether the files of loaded versions are dropped from the system's cache of files.
+    pub drop_file_cache: bool,
 }
 
 /// Where to listen.
@@ -94,13 +148,13 @@ impl ServeArgs {
     /// A sentence that names the flag.
     pub fn validate(&self) -> Result<ServeConfig, String> {
         let notes = self.compat.check()?;
-        if self.model_repository.is_empty() && self.model_base_path.is_none() {
-            return Err("no models: give --model-repository DIR or --model-base-path PATH".to_owned());
-        }
-        let models =
-            self.model_base_path.iter().map(|path| (self.model_name.clone(), path.clone())).collect();
         if self.model_name.is_empty() || self.model_name.contains('/') {
             return Err(format!("--model-name `{}` is empty or has a slash", self.model_name));
+        }
+        let models = self.models()?;
+        if self.model_repository.is_empty() && models.is_none() {
+            let wanted = "--model-repository DIR, --model-base-path PATH or --model-config-file FILE";
+            return Err(format!("no models: give {wanted}"));
         }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let at_least_one = |flag: &str, value: usize| match value {
@@ -116,11 +170,32 @@ impl ServeArgs {
             |value: Option<usize>, default: usize| value.filter(|value| *value > 0).unwrap_or(default);
         Ok(ServeConfig {
             repositories: self.model_repository.clone(),
-            models,
+            models: models.unwrap_or_default(),
+            model_list_file: self.model_list_file(),
             version_policy: self.version_policy.clone(),
-            poll_interval: self.poll_interval,
-            load_threads: or_default(self.load_threads, cpus.max(4)),
-            unload_threads: self.unload_threads.max(1),
+            discovery: Discovery {
+                poll_interval: self.poll_interval,
+                watch: !self.no_watch,
+                settle_time: self.settle_time,
+                keep_last_versions: self.keep_last_versions,
+                remote_poll_interval: self.remote_poll_interval,
+                download_dir: self
+                    .download_dir
+                    .clone()
+                    .unwrap_or_else(|| std::env::temp_dir().join("salver-models")),
+                download_bytes: self.download_bytes as u64,
+            },
+            loading: Loading {
+                transition: self.transition,
+                load_threads: or_default(self.load_threads, cpus.max(4)),
+                initial_load_threads: or_default(self.initial_load_threads, 4 * cpus),
+                unload_threads: self.unload_threads.max(1),
+                retries: self.load_retries,
+                retry_wait: self.compat.load_retry_wait().unwrap_or(self.load_retry_wait),
+                memory: self.model_memory,
+                device_memory: self.device_memory.clone(),
+                drop_file_cache: self.compat.flush_filesystem_caches.unwrap_or(!self.keep_file_cache),
+            },
             plugin_dirs: self.plugin_dirs(),
             platform_options: by_platform(&self.platform_option),
             cpu_threads: or_default(self.cpu_threads, cpus),
@@ -137,6 +212,25 @@ impl ServeArgs {
             },
             notes,
         })
+    }
+
+    /// The models given by name; `None` where none is.
+    fn models(&self) -> Result<Option<ModelList>, String> {
+        // As in TensorFlow Serving, where the file counts if both are given. No file is asked for by an empty name.
+        if let Some(path) = self.model_config_file.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+            return ModelList::read(path).map(Some).map_err(|status| status.to_string());
+        }
+        let Some(base) = &self.model_base_path else { return Ok(None) };
+        let name = self.model_name.as_str().into();
+        let entry =
+            ModelEntry { name, base: base.clone(), platform: None, versions: None, labels: BTreeMap::new() };
+        Ok(Some(ModelList { models: vec![entry] }))
+    }
+
+    fn model_list_file(&self) -> Option<ModelListFile> {
+        let path = self.model_config_file.clone().filter(|path| !path.as_os_str().is_empty())?;
+        let poll_interval = self.model_config_poll_interval;
+        (!poll_interval.is_zero()).then_some(ModelListFile { path, poll_interval })
     }
 
     fn rest_port(&self) -> Result<RestPort, String> {
@@ -180,10 +274,10 @@ mod tests {
     #[test]
     fn a_directory_of_models_is_all_it_takes() {
         let config = validate(&["--model-repository", "/models"]).unwrap();
-        assert_eq!(config.repositories, [PathBuf::from("/models")]);
+        assert_eq!(config.repositories, [Location::Folder("/models".into())]);
         assert_eq!((config.listen.port, config.listen.rest_port), (8500, RestPort::IfFree(8501)));
         assert_eq!(config.limits.max_request_bytes, 64 << 20);
-        assert_eq!(config.poll_interval, Duration::from_secs(1));
+        assert_eq!(config.discovery.poll_interval, Duration::from_secs(1));
     }
 
     #[test]
@@ -200,12 +294,15 @@ mod tests {
             "--flush_filesystem_caches",
         ])
         .unwrap();
-        assert_eq!(config.models, [("half_plus_two".to_owned(), PathBuf::from("/models/half_plus_two"))]);
+        let [model] = config.models.models.as_slice() else { panic!("{:?}", config.models) };
+        assert_eq!(model.name.as_str(), "half_plus_two");
+        assert_eq!(model.base, Location::Folder("/models/half_plus_two".into()));
+        assert!(config.loading.drop_file_cache);
         assert_eq!((config.listen.port, config.listen.rest_port), (9000, RestPort::Wanted(9001)));
-        assert_eq!(config.poll_interval, Duration::from_secs(2));
-        assert_eq!(config.load_threads, 3);
+        assert_eq!(config.discovery.poll_interval, Duration::from_secs(2));
+        assert_eq!(config.loading.load_threads, 3);
         assert_eq!(config.limits.rest_timeout, Some(Duration::from_millis(1500)));
-        assert_eq!(config.notes.len(), 2);
+        assert_eq!(config.notes.len(), 1);
     }
 
     #[test]
@@ -225,8 +322,8 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((config.listen.port, config.listen.rest_port), (9000, RestPort::Wanted(9001)));
-        assert_eq!(config.models[0].0, "half_plus_two");
-        assert_eq!(config.repositories, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!(config.models.models[0].name.as_str(), "half_plus_two");
+        assert_eq!(config.repositories, [Location::Folder("/a".into()), Location::Folder("/b".into())]);
     }
 
     #[test]
@@ -242,6 +339,7 @@ mod tests {
             "--model_base_path=/models/default",
             "--model_config_file=",
             "--model_config_file_poll_wait_seconds=0",
+            "--num_initial_load_threads=0",
             "--file_system_poll_wait_seconds=1",
             "--num_load_threads=0",
             "--num_unload_threads=0",
@@ -294,7 +392,10 @@ mod tests {
             (&["--model-repository=/m", "--max-request-bytes=big"], "--max-request-bytes"),
             (&["--model-repository=/m", "--version-policy=newest"], "--version-policy"),
             (&["--model-repository=/m", "--poll-interval=-1"], "--poll-interval"),
-            (&["--model-repository=/m", "--model_config_file=/c"], "--model_config_file"),
+            (&["--model_config_file=/no/such/file"], "/no/such/file"),
+            (&["--model-repository=/m", "--model-memory=all"], "--model-memory"),
+            (&["--model-repository=/m", "--device-memory=gpu"], "--device-memory"),
+            (&["--model-repository=/m", "--transition=fast"], "--transition"),
             (&["--model-repository=/m", "--platform-option=x"], "--platform-option"),
             (&["--model-repository=/m", "--no-such-flag"], "--no-such-flag"),
             (&["--model_base_path=/m", "--model_name=a/b"], "--model-name"),

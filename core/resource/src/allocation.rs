@@ -33,6 +33,13 @@ impl Resource {
     pub fn ram() -> Self {
         Self::bound(crate::MAIN, 0, crate::RAM_BYTES)
     }
+
+    /// Whether a quantity of this may be placed there: the same, or the instance is open here.
+    pub(crate) fn may_be(&self, place: &Resource) -> bool {
+        self.device == place.device
+            && self.kind == place.kind
+            && (self.instance.is_none() || self.instance == place.instance)
+    }
 }
 
 /// Shows as `main:0 ram_in_bytes`, and as `gpu ram_in_bytes` where the instance is open.
@@ -80,6 +87,17 @@ impl Allocation {
     /// Whether there is nothing in it.
     pub fn is_none(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Of several quantities of the same resource the last counts.
+impl FromIterator<(Resource, u64)> for Allocation {
+    fn from_iter<I: IntoIterator<Item = (Resource, u64)>>(quantities: I) -> Self {
+        let mut allocation = Self::none();
+        for (resource, quantity) in quantities {
+            allocation.set(resource, quantity);
+        }
+        allocation
     }
 }
 

@@ -4,9 +4,12 @@
 //! of RAM, on a device, of which there may be several instances; an [`Allocation`] is so much of each. An allocation
 //! that names the instances is *bound*; one that leaves them open is to be placed yet.
 
+mod algebra;
 mod allocation;
+mod tracker;
 
 pub use allocation::{Allocation, Resource};
+pub use tracker::Tracker;
 
 /// The device that every machine has: the processor and its memory.
 pub const MAIN: &str = "main";

@@ -83,10 +83,8 @@ impl Catalog for ServerCatalog {
 
     fn versions(&self, model: &str) -> Option<Vec<VersionStatus>> {
         let versions = self.monitor.versions(model)?;
-        let status = |status: salver_manager_monitor::VersionStatus| VersionStatus {
-            version: status.version,
-            state: status.state,
-            error: status.error,
+        let status = |status: salver_manager_monitor::VersionStatus| {
+            VersionStatus::new(status.version, status.state, status.error)
         };
         Some(versions.into_iter().map(status).collect())
     }

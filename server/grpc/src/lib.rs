@@ -18,6 +18,7 @@ mod tensorflow;
 mod unary;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::http::Uri;
@@ -25,6 +26,7 @@ use axum::response::Response;
 use axum::routing::any;
 use salver_core_status::{Quoted, Status};
 use salver_proto::DESCRIPTORS;
+use salver_proto::tensorflow::serving::ModelServerConfig;
 use salver_server_inference::Inference;
 use salver_server_wire::guard;
 use tonic_health::pb::health_server::HealthServer;
@@ -46,9 +48,21 @@ impl Default for Options {
     }
 }
 
+/// Changes which models are served, when a client asks for it.
+pub trait Reload: Send + Sync + 'static {
+    /// Serves the models of `config` from now on, in place of those of the list before. Blocks until the new ones are
+    /// available or have failed, or until the deadline.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where the list cannot be: nothing was changed. Else the list counts, and the status tells which
+    /// of its models did not become available.
+    fn reload(&self, config: ModelServerConfig, deadline: Option<Instant>) -> Result<(), Status>;
+}
+
 /// What every call is given.
 struct App {
     inference: Arc<Inference>,
+    reload: Arc<dyn Reload>,
     options: Options,
 }
 
@@ -59,10 +73,10 @@ const VALID: &str = "the descriptors are compiled in";
 /// There is no fallback, so that other routes can be merged: what nothing answers is 404 in HTTP, which gRPC clients
 /// read as UNIMPLEMENTED.
 #[expect(clippy::expect_used, reason = "the descriptors are compiled in, and every test builds the routes")]
-pub fn routes(inference: Arc<Inference>, options: Options) -> Router {
+pub fn routes(inference: Arc<Inference>, reload: Arc<dyn Reload>, options: Options) -> Router {
     let health = HealthServer::new(health::Health::new(Arc::clone(&inference)));
     let (v1, v1alpha) = (reflected().build_v1().expect(VALID), reflected().build_v1alpha().expect(VALID));
-    let app = Arc::new(App { inference, options });
+    let app = Arc::new(App { inference, reload, options });
     Router::new()
         .route("/tensorflow.serving.PredictionService/Predict", unary(&guard::PREDICT, tensorflow::predict))
         .route(
@@ -72,6 +86,10 @@ pub fn routes(inference: Arc<Inference>, options: Options) -> Router {
         .route(
             "/tensorflow.serving.ModelService/GetModelStatus",
             unary(&guard::GET_MODEL_STATUS, tensorflow::get_model_status),
+        )
+        .route(
+            "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
+            unary(&guard::RELOAD_CONFIG, tensorflow::handle_reload_config_request),
         )
         .route(
             "/inference.GRPCInferenceService/ServerLive",

@@ -14,7 +14,7 @@ use salver_proto::tensorflow::serving::predict_request::InputsEntry;
 use salver_proto::tensorflow::serving::predict_response::OutputsEntry;
 use salver_proto::tensorflow::serving::{
     GetModelMetadataRequest, GetModelMetadataResponse, GetModelStatusRequest, GetModelStatusResponse,
-    ModelSpec, PredictRequest, PredictResponse,
+    ModelSpec, PredictRequest, PredictResponse, ReloadConfigRequest, ReloadConfigResponse, StatusProto,
 };
 use salver_server_http::Account;
 use salver_server_inference::{Api, Call};
@@ -135,6 +135,24 @@ pub(crate) async fn get_model_status(
         wire::model_version_status(s.version, s.state, s.error.as_ref())
     };
     Reply::new(&GetModelStatusResponse { model_version_status: versions.iter().map(status).collect() })
+}
+
+/// Changes which models are served.
+///
+/// The answer lists no metrics: the names asked for are TensorFlow Serving's own counters.
+///
+/// # Errors
+/// As [`Reload::reload`](crate::Reload::reload) has them.
+pub(crate) async fn handle_reload_config_request(
+    app: Arc<App>,
+    head: Head,
+    request: ReloadConfigRequest,
+) -> Result<Reply, Status> {
+    let config = request.config.ok_or_else(|| Status::invalid_argument("config is missing"))?;
+    let (reload, deadline) = (Arc::clone(&app.reload), head.deadline);
+    salver_server_http::apart(move || reload.reload(config, deadline)).await??;
+    let status = StatusProto { error_code: 0, error_message: String::new() };
+    Reply::new(&ReloadConfigResponse { status: Some(status), metric: Vec::new() })
 }
 
 /// The spec, where it names a model.

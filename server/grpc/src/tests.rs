@@ -96,8 +96,7 @@ impl Catalog for Known {
     }
 
     fn versions(&self, model: &str) -> Option<Vec<VersionStatus>> {
-        let version =
-            |number, state, error| VersionStatus { version: Version::new(number).unwrap(), state, error };
+        let version = |number, state, error| VersionStatus::new(Version::new(number).unwrap(), state, error);
         (model == "echo").then(|| {
             vec![
                 version(3, ServableState::Available, None),
@@ -112,6 +111,18 @@ impl Catalog for Known {
 
     fn readiness(&self) -> Readiness {
         if self.0.load(Ordering::Relaxed) { Readiness::Draining } else { Readiness::Ready }
+    }
+}
+
+/// Takes a list of one model, and refuses any other; says in its refusal whether there was a deadline.
+struct OneModel;
+
+impl Reload for OneModel {
+    fn reload(&self, config: tfs::ModelServerConfig, deadline: Option<Instant>) -> Result<(), Status> {
+        match config.config {
+            Some(tfs::model_server_config::Config::ModelConfigList(list)) if list.config.len() == 1 => Ok(()),
+            _ => Err(Status::invalid_argument(format!("deadline: {}", deadline.is_some()))),
+        }
     }
 }
 
@@ -130,7 +141,7 @@ fn app_of(known: Known) -> (Router, UnboundedReceiver<&'static str>) {
     let served = Served::new(&id, Box::new(Echo::new(sender)), "fake", options, Arc::new(NoObserver));
     let tenancy = Tenancy::new(id, Arc::new(served), 1, || {});
     let inference = Inference::new(Arc::new(One(tenancy)), Arc::new(known), Arc::new(NoObserver));
-    (routes(inference, Options { max_request_bytes: LIMIT }), events)
+    (routes(inference, Arc::new(OneModel), Options { max_request_bytes: LIMIT }), events)
 }
 
 /// Serves on a port of its own until the test ends.

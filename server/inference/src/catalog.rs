@@ -1,6 +1,8 @@
 //! What is known of models beside the handles of those that answer.
 
-use salver_core_servable::{ServableState, StreamName, Version};
+use std::collections::BTreeMap;
+
+use salver_core_servable::{LoadProgress, LoadTimings, ServableState, StreamName, Version};
 use salver_core_status::Status;
 
 /// Where one version of a model stands.
@@ -10,8 +12,28 @@ pub struct VersionStatus {
     pub version: Version,
     /// Its state.
     pub state: ServableState,
-    /// Why it ended, where it failed.
+    /// Why it ended, where it failed; or why it is to be tried again, while it is being loaded.
     pub error: Option<Status>,
+    /// How far its load is, while it is being loaded.
+    pub progress: Option<LoadProgress>,
+    /// How long the parts of its load took.
+    pub timings: LoadTimings,
+}
+
+impl VersionStatus {
+    /// A version in this state, of whose load nothing is known.
+    pub fn new(version: Version, state: ServableState, error: Option<Status>) -> Self {
+        Self { version, state, error, progress: None, timings: LoadTimings::default() }
+    }
+}
+
+/// What a label stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelStatus {
+    /// The version that it is to stand for.
+    pub wanted: Version,
+    /// The version that it stands for now: another while the wanted one is not available yet, or none.
+    pub attached: Option<Version>,
 }
 
 /// Whether the server as a whole wants requests.
@@ -35,6 +57,12 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Why nobody can tell which versions the model should have, where that is so.
     fn trouble(&self, model: &str) -> Option<Status>;
+
+    /// The labels of a model.
+    fn labels(&self, model: &str) -> BTreeMap<String, LabelStatus> {
+        let _ = model;
+        BTreeMap::new()
+    }
 
     /// Whether the server as a whole wants requests.
     fn readiness(&self) -> Readiness;

@@ -18,7 +18,7 @@ mod run;
 mod served;
 mod timeout;
 
-pub use catalog::{Catalog, Readiness, VersionStatus};
+pub use catalog::{Catalog, LabelStatus, Readiness, VersionStatus};
 pub use gate::GateOptions;
 pub use instruments::Api;
 pub use open_inference::EXTENSIONS;

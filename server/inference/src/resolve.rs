@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn status(number: i64, state: ServableState, error: Option<Status>) -> VersionStatus {
-        VersionStatus { version: version(number), state, error }
+        VersionStatus::new(version(number), state, error)
     }
 
     fn name_miss(model: &str, catalog: &One) -> ResolveError {

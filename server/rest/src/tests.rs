@@ -131,7 +131,7 @@ impl Catalog for Known {
             "failed" => (ServableState::End, Some(Status::data_loss("bad magic"))),
             _ => return None,
         };
-        Some(vec![VersionStatus { version: version(123), state, error }])
+        Some(vec![VersionStatus::new(version(123), state, error)])
     }
 
     fn trouble(&self, _model: &str) -> Option<Status> {

@@ -12,6 +12,7 @@ mod requests;
 
 pub use requests::{
     EMPTY, GET_MODEL_METADATA, GET_MODEL_STATUS, MODEL_INFER, MODEL_METADATA, MODEL_READY, PREDICT,
+    RELOAD_CONFIG,
 };
 
 use salver_core_status::Status;

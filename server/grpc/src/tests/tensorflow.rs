@@ -138,3 +138,27 @@ async fn status_is_of_one_version_or_of_all_newest_first() {
         "Could not find any versions of model ",
     );
 }
+
+#[tokio::test]
+async fn a_list_of_models_is_passed_on_and_what_came_of_it_is_told() {
+    let mut client = ModelServiceClient::new(channel().await);
+    let config = tfs::ModelConfig { name: "m".into(), base_path: "/m".into(), ..Default::default() };
+    let list = tfs::ModelConfigList { config: vec![config] };
+    let config = tfs::model_server_config::Config::ModelConfigList(list);
+    let request = tfs::ReloadConfigRequest {
+        config: Some(tfs::ModelServerConfig { config: Some(config) }),
+        metric_names: Vec::new(),
+    };
+    let reply = client.handle_reload_config_request(request).await.unwrap().into_inner();
+    assert_eq!(reply.status.unwrap().error_code, 0);
+
+    let missing = client.handle_reload_config_request(tfs::ReloadConfigRequest::default()).await.unwrap_err();
+    assert_eq!((missing.code(), missing.message()), (Code::InvalidArgument, "config is missing"));
+
+    let empty =
+        tfs::ReloadConfigRequest { config: Some(tfs::ModelServerConfig::default()), ..Default::default() };
+    let mut request = tonic::Request::new(empty);
+    request.set_timeout(Duration::from_secs(60));
+    let refused = client.handle_reload_config_request(request).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "deadline: true"));
+}

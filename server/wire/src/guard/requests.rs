@@ -4,13 +4,21 @@
 //! element takes no more bytes in memory than on the wire. The sizes are those of the generated types.
 
 use bytes::Bytes;
+use prost_types::Any;
 use salver_proto::inference::infer_parameter::ParameterChoice;
 use salver_proto::inference::model_infer_request::{
     InferInputTensor, InferRequestedOutputTensor, ParametersEntry,
 };
 use salver_proto::inference::{InferTensorContents, ModelInferRequest};
+use salver_proto::tensorflow::serving::file_system_storage_path_source_config::{
+    ServableVersionPolicy, servable_version_policy::Specific,
+};
+use salver_proto::tensorflow::serving::model_config::VersionLabelsEntry;
 use salver_proto::tensorflow::serving::predict_request::InputsEntry;
-use salver_proto::tensorflow::serving::{ModelSpec, PredictRequest};
+use salver_proto::tensorflow::serving::{
+    LogCollectorConfig, LoggingConfig, ModelConfig, ModelConfigList, ModelServerConfig, ModelSpec,
+    PredictRequest,
+};
 use salver_proto::tensorflow::tensor_shape_proto::Dim;
 use salver_proto::tensorflow::{TensorProto, TensorShapeProto};
 
@@ -47,6 +55,10 @@ pub static GET_MODEL_METADATA: Message =
 /// `tensorflow.serving.GetModelStatusRequest`.
 pub static GET_MODEL_STATUS: Message = Message { fields: &[(1, nested::<ModelSpec>(&MODEL_SPEC))] };
 
+/// `tensorflow.serving.ReloadConfigRequest`.
+pub static RELOAD_CONFIG: Message =
+    Message { fields: &[(1, nested::<ModelServerConfig>(&MODEL_SERVER_CONFIG)), (2, STRING)] };
+
 /// `inference.ModelReadyRequest`.
 pub static MODEL_READY: Message = Message { fields: &[(1, STRING), (2, STRING)] };
 
@@ -68,6 +80,35 @@ pub static MODEL_INFER: Message = Message {
 
 static MODEL_SPEC: Message =
     Message { fields: &[(1, STRING), (2, Field::Nested(0, &EMPTY)), (3, STRING), (4, STRING)] };
+
+static MODEL_SERVER_CONFIG: Message =
+    Message { fields: &[(1, nested::<ModelConfigList>(&MODEL_CONFIG_LIST)), (2, nested::<Any>(&ANY))] };
+
+static ANY: Message = Message { fields: &[(1, STRING), (2, STRING)] };
+
+static MODEL_CONFIG_LIST: Message = Message { fields: &[(1, nested::<ModelConfig>(&MODEL_CONFIG))] };
+
+static MODEL_CONFIG: Message = Message {
+    fields: &[
+        (1, STRING),
+        (2, STRING),
+        (4, STRING),
+        (6, nested::<LoggingConfig>(&LOGGING_CONFIG)),
+        (7, nested::<ServableVersionPolicy>(&VERSION_POLICY)),
+        (8, nested::<VersionLabelsEntry>(&LABEL_ENTRY)),
+    ],
+};
+
+static LOGGING_CONFIG: Message =
+    Message { fields: &[(1, nested::<LogCollectorConfig>(&LOG_COLLECTOR)), (2, Field::Nested(0, &EMPTY))] };
+
+static LOG_COLLECTOR: Message = Message { fields: &[(1, STRING), (2, STRING)] };
+
+static VERSION_POLICY: Message = Message { fields: &[(102, nested::<Specific>(&SPECIFIC))] };
+
+static SPECIFIC: Message = Message { fields: &[(1, INTS_64)] };
+
+static LABEL_ENTRY: Message = Message { fields: &[(1, STRING)] };
 
 static TENSOR_ENTRY: Message = Message { fields: &[(1, STRING), (2, nested::<TensorProto>(&TENSOR))] };
 

@@ -69,19 +69,24 @@ impl Allocation {
     /// Each on its own: unbound quantities of two kinds may be placed on two instances of the device. What `room` does
     /// not name has no room.
     pub fn fits(&self, room: &Self) -> bool {
-        self.shortages(room).next().is_none()
+        self.shortages(|| room.iter()).next().is_none()
     }
 
-    /// The quantities that find no place in `room`, each with the most there is for it in one place, and which place
-    /// that is; `None` where there is no such device.
-    pub(crate) fn shortages<'a>(&'a self, room: &'a Self) -> impl Iterator<Item = Shortage<'a>> {
+    /// The quantities that find no place, given every place and how much room there is, each with the one that has the
+    /// most room for it; `None` where there is no such place.
+    pub(crate) fn shortages<'a, Room>(
+        &'a self,
+        room: impl Fn() -> Room + 'a,
+    ) -> impl Iterator<Item = Shortage<'a>>
+    where
+        Room: Iterator<Item = (&'a Resource, u64)>,
+    {
         self.iter().filter_map(move |(resource, wanted)| {
             let left = |place: &Resource, room: u64| match resource.instance {
                 Some(_) => room,
                 None => room.saturating_sub(self.get(place)),
             };
-            let best = room
-                .iter()
+            let best = room()
                 .filter(|(place, _)| resource.may_be(place))
                 .map(|(place, room)| (left(place, room), place))
                 .max_by_key(|(left, _)| *left);
@@ -125,3 +130,6 @@ pub(crate) struct Shortage<'a> {
     pub(crate) free: u64,
     pub(crate) place: Option<&'a Resource>,
 }
+
+#[cfg(test)]
+mod tests;

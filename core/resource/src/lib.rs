@@ -2,13 +2,18 @@
 //!
 //! The words are TensorFlow Serving's (`resources/resources.proto`): a [`Resource`] is a kind of thing, such as bytes
 //! of RAM, on a device, of which there may be several instances; an [`Allocation`] is so much of each. An allocation
-//! that names the instances is *bound*; one that leaves them open is to be placed yet.
+//! that names the instances is *bound*; one that leaves them open is to be placed yet. A [`Tracker`] keeps count of what
+//! is reserved, and refuses what does not fit.
 
 mod algebra;
 mod allocation;
+mod devices;
+#[cfg(test)]
+mod notation;
 mod tracker;
 
 pub use allocation::{Allocation, Resource};
+pub use devices::Devices;
 pub use tracker::Tracker;
 
 /// The device that every machine has: the processor and its memory.

@@ -2,6 +2,7 @@
 
 use salver_core_status::{Quoted, Status};
 
+use crate::algebra::Shortage;
 use crate::{Allocation, Resource};
 
 /// Keeps count of what is reserved, and refuses what does not fit beside it.
@@ -46,13 +47,16 @@ impl Tracker {
 
     /// What is left of the total.
     pub fn free(&self) -> Allocation {
-        let taken = |resource: &Resource| {
-            let anywhere = Resource::unbound(&*resource.device, &*resource.kind);
-            self.used.get(resource).saturating_add(self.used.get(&anywhere))
-        };
-        let left =
-            |(resource, total): (&Resource, u64)| (resource.clone(), total.saturating_sub(taken(resource)));
-        self.total.iter().map(left).collect()
+        self.room().map(|(place, free)| (place.clone(), free)).collect()
+    }
+
+    /// Everything that is limited, and how much of it is left.
+    fn room(&self) -> impl Iterator<Item = (&Resource, u64)> {
+        self.total.iter().map(|(place, total)| {
+            let anywhere = Resource::unbound(&*place.device, &*place.kind);
+            let taken = self.used.get(place).saturating_add(self.used.get(&anywhere));
+            (place, total.saturating_sub(taken))
+        })
     }
 
     /// Counts `wanted` as used, if there is room for it.
@@ -60,36 +64,21 @@ impl Tracker {
     /// # Errors
     /// RESOURCE_EXHAUSTED, with the figures of everything that is short; nothing is reserved then.
     pub fn reserve(&mut self, wanted: &Allocation) -> Result<(), Status> {
-        let free = self.free();
-        let limited: Allocation = wanted
-            .iter()
-            .filter(|(resource, _)| self.is_limited(resource))
-            .map(|(resource, quantity)| (resource.clone(), quantity))
-            .collect();
-        let total = |place: Option<&Resource>| place.map_or(0, |place| self.total.get(place));
-        let short: Vec<String> = limited
-            .shortages(&free)
-            .map(|short| {
-                format!(
-                    "{}: wants {}, {} of {} are free",
-                    short.resource,
-                    short.wanted,
-                    short.free,
-                    total(short.place)
-                )
-            })
+        let short: Vec<String> = wanted
+            .shortages(|| self.room())
+            .filter(|short| self.is_limited(short.resource))
+            .map(|short| short.told(&self.total))
             .collect();
         if !short.is_empty() {
             return Err(Status::resource_exhausted(short.join("; ")));
         }
-        self.used = self.used_and(wanted)?;
+        self.used = sum(&self.used, wanted)?;
         Ok(())
     }
 
     /// Ends a reservation: the exact inverse of [`reserve`](Tracker::reserve) of the same.
     pub fn release(&mut self, reserved: &Allocation) {
-        debug_assert!(self.used.checked_sub(reserved).is_some(), "released what was not reserved");
-        self.used = self.used.saturating_sub(reserved);
+        self.used = self.without(reserved);
     }
 
     /// Puts what a servable really takes in the place of what was reserved for it, whether there is room or not: it is
@@ -98,29 +87,13 @@ impl Tracker {
     /// # Errors
     /// RESOURCE_EXHAUSTED: the sum is past what 64 bits hold. The reservation stands.
     pub fn settle(&mut self, reserved: &Allocation, taken: &Allocation) -> Result<(), Status> {
-        let before = self.used.clone();
-        self.release(reserved);
-        match self.used_and(taken) {
-            Ok(used) => self.used = used,
-            Err(error) => {
-                self.used = before;
-                return Err(error);
-            }
-        }
+        self.used = sum(&self.without(reserved), taken)?;
         Ok(())
     }
 
-    fn used_and(&self, more: &Allocation) -> Result<Allocation, Status> {
-        self.used.checked_add(more).ok_or_else(|| {
-            let overflows = |(resource, quantity): &(&Resource, u64)| {
-                self.used.get(resource).checked_add(*quantity).is_none()
-            };
-            let name = more.iter().find(overflows).map(|(resource, _)| resource.to_string());
-            Status::resource_exhausted(format!(
-                "{}: what is reserved is past what 64 bits hold",
-                Quoted(&name.unwrap_or_default())
-            ))
-        })
+    fn without(&self, reserved: &Allocation) -> Allocation {
+        debug_assert!(self.used.checked_sub(reserved).is_some(), "released what was not reserved");
+        self.used.saturating_sub(reserved)
     }
 
     /// Whether the total names some of this kind on any instance of the device.
@@ -128,3 +101,32 @@ impl Tracker {
         self.total.iter().any(|(place, _)| place.device == resource.device && place.kind == resource.kind)
     }
 }
+
+fn sum(used: &Allocation, more: &Allocation) -> Result<Allocation, Status> {
+    used.checked_add(more).ok_or_else(|| {
+        let overflows =
+            |(resource, quantity): &(&Resource, u64)| used.get(resource).checked_add(*quantity).is_none();
+        let name = more.iter().find(overflows).map(|(resource, _)| resource.to_string());
+        Status::resource_exhausted(format!(
+            "{}: what is reserved is past what 64 bits hold",
+            Quoted(&name.unwrap_or_default())
+        ))
+    })
+}
+
+impl Shortage<'_> {
+    fn told(&self, total: &Allocation) -> String {
+        let Self { resource, wanted, free, place } = self;
+        let total = place.map_or(0, |place| total.get(place));
+        let mut told = format!("{resource}: wants {wanted}, {free} of {total} are free");
+        if let (None, Some(place)) = (resource.instance, place)
+            && let Some(instance) = place.instance
+        {
+            told += &format!(" on {}:{instance}", place.device);
+        }
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ pub trait Lookup<T: ?Sized>: Send + Sync {
     fn get(&self, name: &str, version: VersionChoice<'_>) -> Result<Handle<T>, LookupError>;
 }
 
-/// Nothing that fits the request is available. The texts are TensorFlow Serving's.
+/// Nothing that fits the request is available. The texts are TensorFlow Serving's, or begin with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookupError {
     /// No stream of this name, or none of its versions, is available.
@@ -35,6 +35,15 @@ pub enum LookupError {
     Version(String, Version),
     /// The stream has no such label.
     Label(String),
+    /// The stream has the label, but no version to go with it yet.
+    Waiting {
+        /// The stream.
+        name: String,
+        /// The label.
+        label: String,
+        /// The version that the label waits for.
+        version: Version,
+    },
 }
 
 impl fmt::Display for LookupError {
@@ -44,6 +53,10 @@ impl fmt::Display for LookupError {
             LookupError::Name(name) => write!(f, "{MISS}: Latest({})", Bare(name)),
             LookupError::Version(name, version) => write!(f, "{MISS}: Specific({}, {version})", Bare(name)),
             LookupError::Label(label) => write!(f, "Unrecognized servable version label: {}", Bare(label)),
+            LookupError::Waiting { name, label, version } => {
+                let (name, label) = (Bare(name), Quoted(label));
+                write!(f, "{MISS}: Specific({name}, {version}), for which label {label} waits")
+            }
         }
     }
 }
@@ -62,7 +75,7 @@ impl std::error::Error for LookupError {}
 impl ErrorCode for LookupError {
     fn code(&self) -> Code {
         match self {
-            LookupError::Name(_) | LookupError::Version(..) => Code::NotFound,
+            LookupError::Name(_) | LookupError::Version(..) | LookupError::Waiting { .. } => Code::NotFound,
             LookupError::Label(_) => Code::InvalidArgument,
         }
     }
@@ -87,5 +100,8 @@ mod tests {
         assert_eq!(status, Status::not_found("Servable not found for request: Latest(m)"));
         let status = LookupError::Label("x".into()).to_status();
         assert_eq!(status, Status::invalid_argument("Unrecognized servable version label: x"));
+        let waiting = LookupError::Waiting { name: "m".into(), label: "x".into(), version };
+        let text = "Servable not found for request: Specific(m, 9), for which label `x` waits";
+        assert_eq!(waiting.to_status(), Status::not_found(text));
     }
 }

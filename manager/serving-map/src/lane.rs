@@ -1,6 +1,6 @@
 //! A small number for each thread, which spreads the counting of handles.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Ordering, thread_local};
 
 /// How many places a version's handles are counted in unless told otherwise: one per thread that runs at once,
 /// rounded up to a power of two, 32 at most (each place costs two cache lines per version).
@@ -9,16 +9,25 @@ pub(crate) fn default_shards() -> usize {
     threads.next_power_of_two().min(32)
 }
 
+#[cfg(not(loom))]
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref NEXT: AtomicUsize = AtomicUsize::new(0);
+}
+
+thread_local! {
+    static LANE: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+}
+
 /// The number of the calling thread: threads are numbered in the order in which they first ask.
 pub(crate) fn current() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static LANE: usize = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
     LANE.with(|lane| *lane)
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -20,11 +20,16 @@
 //! What is proved, and how: the count of handles is model-checked by loom in `salver-core-servable`. The pointers
 //! swapped here are `arc-swap`'s, which loom cannot look into; that half is held by tests with real threads.
 
+mod labels;
 mod lane;
 mod map;
+mod retired;
+mod sync;
 mod versions;
 
+pub use labels::LabelStatus;
 pub use map::ServingMap;
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

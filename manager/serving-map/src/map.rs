@@ -5,19 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use hashbrown::HashMap;
-use parking_lot::Mutex;
 use salver_core_servable::{
     Handle, Lookup, LookupError, ServableId, StreamName, Tenancy, Version, VersionChoice,
 };
 
+use crate::labels::LabelStatus;
 use crate::lane;
-use crate::versions::{Labels, Miss, Versions};
+use crate::retired::Retired;
+use crate::sync::{Arc, ArcSwap, Map, Mutex};
+use crate::versions::{Miss, Versions};
 
-/// The available versions of every stream.
+/// The available versions of every stream, and its labels.
 ///
 /// Reads are wait-free and do not allocate, but for a thread's first and for the text of a miss. Writes take turns;
 /// they do not wait for readers.
@@ -25,27 +24,17 @@ use crate::versions::{Labels, Miss, Versions};
 /// Dropping the map ends every tenancy, as withdrawing everything does.
 pub struct ServingMap<T: ?Sized> {
     streams: ArcSwap<Streams<T>>,
-    writer: Mutex<Writer<T>>,
+    /// What only writers touch: they hold it while they write. A request never pays for freeing a map of thousands of
+    /// streams, a later write does. Retired maps keep no version alive, for a stream is emptied before it leaves.
+    retired: Mutex<Retired<Streams<T>>>,
     shards: usize,
 }
 
-type Streams<T> = HashMap<StreamName, Arc<Stream<T>>>;
+/// The streams that have a version or a label.
+type Streams<T> = Map<StreamName, Arc<Stream<T>>>;
 
 struct Stream<T: ?Sized> {
     versions: ArcSwap<Versions<T>>,
-}
-
-/// What only writers touch.
-struct Writer<T: ?Sized> {
-    /// Maps that were replaced and that a reader may still be looking at.
-    ///
-    /// A swap settles every reader's borrow before it returns, so that from then on the count of references is exact
-    /// and can only fall. A map is freed here, by a later write, when the count shows no reader: a request never
-    /// pays for a map of thousands of streams. Retired maps keep no version alive, for a stream is emptied before it
-    /// leaves the map.
-    retired: Vec<Arc<Streams<T>>>,
-    /// The labels of every stream that has some, kept while the stream has no version.
-    labels: BTreeMap<StreamName, Arc<Labels>>,
 }
 
 impl<T: ?Sized> ServingMap<T> {
@@ -56,11 +45,11 @@ impl<T: ?Sized> ServingMap<T> {
 
     /// An empty map whose handles are counted in `shards` places per version, at least one.
     pub fn with_shards(shards: usize) -> Self {
-        let writer = Writer { retired: Vec::new(), labels: BTreeMap::new() };
-        Self { streams: ArcSwap::default(), writer: Mutex::new(writer), shards }
+        Self { streams: ArcSwap::from_pointee(Map::new()), retired: Mutex::new(Retired::new()), shards }
     }
 
-    /// Makes a version available: when this returns, every look-up finds it.
+    /// Makes a version available: when this returns, every look-up finds it, and the labels that waited for it stand
+    /// for it. Both come in one step: no look-up sees one without the other.
     ///
     /// The caller keeps a clone of `value` and is the one who frees it. `on_vacant` is called once, after the version
     /// was withdrawn and its last handle dropped, on the thread that did the later of the two: it must only send word.
@@ -68,64 +57,29 @@ impl<T: ?Sized> ServingMap<T> {
     pub fn publish(&self, id: ServableId, value: Arc<T>, on_vacant: impl Fn() + Send + Sync + 'static) {
         let name = id.name.clone();
         let tenancy = Tenancy::new(id, value, self.shards, on_vacant);
-        let mut writer = self.writer.lock();
-        let streams = self.streams.load_full();
-        let replaced = match streams.get(name.as_str()) {
-            Some(stream) => Some(stream.versions.swap(Arc::new(stream.versions.load().with(tenancy)))),
-            None => {
-                let labels = writer.labels.get(&name).cloned().unwrap_or_default();
-                let versions = ArcSwap::from_pointee(Versions::new(labels).with(tenancy));
-                let mut changed = Streams::clone(&streams);
-                changed.insert(name, Arc::new(Stream { versions }));
-                self.replace(&mut writer, changed);
-                None
-            }
-        };
-        // `on_vacant` may be called by this drop, and is free to call the map.
-        drop(writer);
-        drop(replaced);
+        self.change(&name, |versions| Some(versions.with(tenancy)));
     }
 
     /// Takes a version away: when this returns, no look-up finds it. Handles that were given out stay good.
     ///
-    /// Returns whether it was there.
+    /// Returns whether it was there. Labels that stand for it are misses until it is back or they are moved.
     pub fn withdraw(&self, id: &ServableId) -> bool {
-        let mut writer = self.writer.lock();
-        let streams = self.streams.load_full();
-        let Some(stream) = streams.get(id.name.as_str()) else {
-            return false;
-        };
-        let versions = stream.versions.load_full();
-        if versions.pick(VersionChoice::Specific(id.version)).is_err() {
-            return false;
-        }
-        let rest = versions.without(id.version);
-        let last = rest.is_empty();
-        let replaced = stream.versions.swap(Arc::new(rest));
-        if last {
-            let mut changed = Streams::clone(&streams);
-            changed.remove(id.name.as_str());
-            self.replace(&mut writer, changed);
-        }
-        drop(writer);
-        drop((versions, replaced));
-        true
+        self.change(&id.name, |versions| versions.has(id.version).then(|| versions.without(id.version)))
     }
 
-    /// Says which version each label of a stream stands for, in place of all labels it had.
+    /// Says which version each label of a stream is to stand for, in place of all labels it had, in one step.
     ///
-    /// The stream need not be there yet, nor the versions: a label whose version is not available is a miss.
-    pub fn set_labels(&self, name: &StreamName, labels: BTreeMap<String, Version>) {
-        let labels = Arc::new(labels);
-        let mut writer = self.writer.lock();
-        if let Some(stream) = self.streams.load().get(name.as_str()) {
-            stream.versions.store(Arc::new(stream.versions.load().labelled(Arc::clone(&labels))));
-        }
-        if labels.is_empty() {
-            writer.labels.remove(name);
-        } else {
-            writer.labels.insert(name.clone(), labels);
-        }
+    /// A label whose version is available stands for it when this returns. Any other goes on standing for the version
+    /// it stood for, as long as that is available, and moves in the step that [publishes](Self::publish) the wanted
+    /// one; a new label is a miss until then. Neither the stream nor the versions need be there yet.
+    pub fn set_labels(&self, name: &StreamName, wanted: BTreeMap<String, Version>) {
+        self.change(name, |versions| Some(versions.labelled(wanted)));
+    }
+
+    /// What each label of a stream stands for; none of a stream that is not known.
+    pub fn labels(&self, name: &str) -> BTreeMap<String, LabelStatus> {
+        let streams = self.streams.load_full();
+        streams.get(name).map(|stream| stream.versions.load().labels()).unwrap_or_default()
     }
 
     /// Every available version, ordered by name and version.
@@ -139,10 +93,50 @@ impl<T: ?Sized> ServingMap<T> {
         ids
     }
 
+    /// Puts another state of a stream in place of the one it has, with one swap. Returns whether there was anything to
+    /// change.
+    fn change(&self, name: &StreamName, change: impl FnOnce(&Versions<T>) -> Option<Versions<T>>) -> bool {
+        let mut retired = self.retired.lock();
+        let stream = self.streams.load().get(name.as_str()).map(Arc::clone);
+        let changed = match &stream {
+            Some(stream) => change(&stream.versions.load()),
+            None => change(&Versions::new()),
+        };
+        let Some(changed) = changed else {
+            return false;
+        };
+        let is_empty = changed.is_empty();
+        let replaced = match stream {
+            Some(stream) => {
+                // Emptied first: whoever is still led to it finds nothing that is gone.
+                let replaced = stream.versions.swap(Arc::new(changed));
+                if is_empty {
+                    self.replace(&mut retired, |streams| streams.remove(name.as_str()));
+                }
+                Some(replaced)
+            }
+            None if is_empty => None,
+            None => {
+                let stream = Arc::new(Stream { versions: ArcSwap::from_pointee(changed) });
+                self.replace(&mut retired, |streams| streams.insert(name.clone(), stream));
+                None
+            }
+        };
+        // The last may call `on_vacant`, which is free to call the map.
+        drop(retired);
+        drop(replaced);
+        true
+    }
+
     /// Puts another upper map in place, and frees those that no reader looks at any more.
-    fn replace(&self, writer: &mut Writer<T>, streams: Streams<T>) {
-        writer.retired.push(self.streams.swap(Arc::new(streams)));
-        writer.retired.retain(|streams| Arc::strong_count(streams) > 1);
+    fn replace(
+        &self,
+        retired: &mut Retired<Streams<T>>,
+        change: impl FnOnce(&mut Streams<T>) -> Option<Arc<Stream<T>>>,
+    ) {
+        let mut changed = Streams::clone(&self.streams.load());
+        change(&mut changed);
+        retired.push(self.streams.swap(Arc::new(changed)));
     }
 }
 
@@ -167,10 +161,14 @@ impl<T: ?Sized + Send + Sync> Lookup<T> for ServingMap<T> {
 /// The text of a miss, away from the path of a hit.
 #[cold]
 fn explain(miss: Miss, name: &str, choice: VersionChoice<'_>) -> LookupError {
+    let name = name.to_owned();
     match (miss, choice) {
-        (Miss::Version(version), _) => LookupError::Version(name.to_owned(), version),
+        (Miss::Version(version), _) => LookupError::Version(name, version),
         (Miss::Label, VersionChoice::Label(label)) => LookupError::Label(label.to_owned()),
-        (Miss::Empty | Miss::Label, _) => LookupError::Name(name.to_owned()),
+        (Miss::Waiting(version), VersionChoice::Label(label)) => {
+            LookupError::Waiting { name, label: label.to_owned(), version }
+        }
+        (Miss::Empty | Miss::Label | Miss::Waiting(_), _) => LookupError::Name(name),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Threads that read while versions are swapped.
 
+mod labels;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -7,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 use crate::ServingMap;
-use salver_core_servable::{Lookup, LookupError, ServableId, StreamName, Version, VersionChoice};
+use salver_core_servable::{Lookup, LookupError, ServableId, Version, VersionChoice};
 
 fn version(number: i64) -> Version {
     Version::new(number).unwrap()
@@ -131,29 +133,6 @@ fn the_word_of_vacancy_may_itself_call_the_map() {
     map.withdraw(&id(1));
     assert_eq!(map.available(), [id(2)]);
     map.withdraw(&id(2));
-}
-
-#[test]
-fn labels_may_be_set_before_the_stream_is_there_and_outlive_its_versions() {
-    let map = ServingMap::<i64>::new();
-    let name = StreamName::from("m");
-    map.set_labels(&name, BTreeMap::from([("stable".to_owned(), version(1))]));
-    let unknown = LookupError::Label("stable".into());
-    assert_eq!(map.get("m", VersionChoice::Label("stable")).unwrap_err(), unknown);
-    for _ in 0..2 {
-        map.publish(id(1), Arc::new(1), || {});
-        map.publish(id(2), Arc::new(2), || {});
-        assert_eq!(*map.get("m", VersionChoice::Label("stable")).unwrap(), 1);
-        map.withdraw(&id(1));
-        let missing = LookupError::Version("m".into(), version(1));
-        assert_eq!(map.get("m", VersionChoice::Label("stable")).unwrap_err(), missing);
-        map.withdraw(&id(2));
-    }
-    map.publish(id(2), Arc::new(2), || {});
-    map.set_labels(&name, BTreeMap::from([("stable".to_owned(), version(2))]));
-    assert_eq!(*map.get("m", VersionChoice::Label("stable")).unwrap(), 2);
-    map.set_labels(&name, BTreeMap::new());
-    assert_eq!(map.get("m", VersionChoice::Label("stable")).unwrap_err(), unknown);
 }
 
 #[test]

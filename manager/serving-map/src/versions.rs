@@ -1,12 +1,11 @@
-//! The available versions of one stream, immutable once made.
+//! One state of a stream: its available versions and its labels, immutable once made.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use salver_core_servable::{Tenancy, Version, VersionChoice};
 
-/// Which version each label of a stream stands for.
-pub(crate) type Labels = BTreeMap<String, Version>;
+use crate::labels::{LabelStatus, Labels};
+use crate::sync::Arc;
 
 /// One state of a stream. A change makes a new one, which shares the tenancies that stay.
 pub(crate) struct Versions<T: ?Sized> {
@@ -18,30 +17,49 @@ pub(crate) struct Versions<T: ?Sized> {
 /// Why nothing fits.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Miss {
+    /// There is no version.
     Empty,
+    /// There is not this one.
     Version(Version),
+    /// There is no such label.
     Label,
+    /// There is the label, which waits for this version.
+    Waiting(Version),
 }
 
 impl<T: ?Sized> Versions<T> {
-    pub(crate) fn new(labels: Arc<Labels>) -> Self {
-        Self { tenancies: Vec::new(), labels }
+    /// No version and no label.
+    pub(crate) fn new() -> Self {
+        Self { tenancies: Vec::new(), labels: Arc::new(Labels::default()) }
     }
 
     /// The tenancy that is asked for.
     pub(crate) fn pick(&self, choice: VersionChoice<'_>) -> Result<&Tenancy<T>, Miss> {
-        let version = match choice {
-            VersionChoice::Latest => return self.tenancies.last().map(Arc::as_ref).ok_or(Miss::Empty),
-            VersionChoice::Specific(version) => version,
-            VersionChoice::Label(label) => *self.labels.get(label).ok_or(Miss::Label)?,
-        };
-        // From the newest on: a stream has few versions, and the newest are asked for most.
-        let found = self.tenancies.iter().rev().find(|tenancy| tenancy.id().version == version);
-        found.map(Arc::as_ref).ok_or(Miss::Version(version))
+        match choice {
+            VersionChoice::Latest => self.tenancies.last().map(Arc::as_ref).ok_or(Miss::Empty),
+            VersionChoice::Specific(version) => self.find(version).ok_or(Miss::Version(version)),
+            VersionChoice::Label(label) => {
+                let label = self.labels.get(label).ok_or(Miss::Label)?;
+                let found = label.meant.and_then(|version| self.find(version));
+                let is_attached = label.meant == Some(label.wanted);
+                found.ok_or(if is_attached { Miss::Version } else { Miss::Waiting }(label.wanted))
+            }
+        }
     }
 
+    fn find(&self, version: Version) -> Option<&Tenancy<T>> {
+        // From the newest on: a stream has few versions, and the newest are asked for most.
+        self.tenancies.iter().rev().find(|tenancy| tenancy.id().version == version).map(Arc::as_ref)
+    }
+
+    /// Whether there is this version.
+    pub(crate) fn has(&self, version: Version) -> bool {
+        self.find(version).is_some()
+    }
+
+    /// Whether there is neither a version nor a label.
     pub(crate) fn is_empty(&self) -> bool {
-        self.tenancies.is_empty()
+        self.tenancies.is_empty() && self.labels.is_empty()
     }
 
     /// The versions, ascending.
@@ -49,12 +67,20 @@ impl<T: ?Sized> Versions<T> {
         self.tenancies.iter().map(Arc::as_ref)
     }
 
-    /// With one version more; a tenancy of the same version is left out.
+    /// What each label stands for.
+    pub(crate) fn labels(&self) -> BTreeMap<String, LabelStatus> {
+        self.labels.status(|version| self.has(version))
+    }
+
+    /// With one version more, and the labels that wait for it moved; a tenancy of the same version is left out.
     pub(crate) fn with(&self, tenancy: Tenancy<T>) -> Self {
         let version = tenancy.id().version;
         let mut changed = self.without(version);
         let place = changed.tenancies.partition_point(|other| other.id().version < version);
         changed.tenancies.insert(place, Arc::new(tenancy));
+        if self.labels.any_waits_for(version) {
+            changed.labels = Arc::new(self.labels.moved(|wanted| changed.has(wanted)));
+        }
         changed
     }
 
@@ -65,13 +91,15 @@ impl<T: ?Sized> Versions<T> {
         Self { tenancies, labels: Arc::clone(&self.labels) }
     }
 
-    /// With other labels.
-    pub(crate) fn labelled(&self, labels: Arc<Labels>) -> Self {
-        Self { tenancies: self.tenancies.clone(), labels }
+    /// With these labels and no others.
+    pub(crate) fn labelled(&self, wanted: BTreeMap<String, Version>) -> Self {
+        let labels = self.labels.wanting(wanted, |version| self.has(version));
+        Self { tenancies: self.tenancies.clone(), labels: Arc::new(labels) }
     }
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use salver_core_servable::ServableId;
@@ -81,12 +109,10 @@ mod tests {
     }
 
     fn versions(numbers: &[i64]) -> Versions<i64> {
-        let mut versions = Versions::new(Arc::new(Labels::from([("canary".to_owned(), version(2))])));
-        for number in numbers {
+        numbers.iter().fold(Versions::new(), |versions, number| {
             let id = ServableId::new("m", version(*number));
-            versions = versions.with(Tenancy::new(id, Arc::new(*number), 1, || {}));
-        }
-        versions
+            versions.with(Tenancy::new(id, Arc::new(*number), 1, || {}))
+        })
     }
 
     fn pick(versions: &Versions<i64>, choice: VersionChoice<'_>) -> Result<i64, Miss> {
@@ -102,16 +128,7 @@ mod tests {
     #[test]
     fn version_nought_can_be_asked_for() {
         assert_eq!(pick(&versions(&[1, 0]), VersionChoice::Specific(version(0))), Ok(0));
-        assert_eq!(
-            pick(&versions(&[1]), VersionChoice::Specific(version(0))),
-            Err(Miss::Version(version(0)))
-        );
-    }
-
-    #[test]
-    fn a_label_leads_to_its_version_or_says_which_version_is_not_there() {
-        assert_eq!(pick(&versions(&[1, 2, 3]), VersionChoice::Label("canary")), Ok(2));
-        assert_eq!(pick(&versions(&[1, 3]), VersionChoice::Label("canary")), Err(Miss::Version(version(2))));
-        assert_eq!(pick(&versions(&[1, 3]), VersionChoice::Label("stable")), Err(Miss::Label));
+        let missing = Err(Miss::Version(version(0)));
+        assert_eq!(pick(&versions(&[1]), VersionChoice::Specific(version(0))), missing);
     }
 }

@@ -33,7 +33,7 @@ impl ResolveError {
                 None => Cause::Unknown,
                 Some(versions) => of_versions(&versions).unwrap_or(Cause::Failed(catalog.trouble(model))),
             },
-            LookupError::Version(_, version) => {
+            LookupError::Version(_, version) | LookupError::Waiting { version, .. } => {
                 let versions = catalog.versions(model).unwrap_or_default();
                 let wanted: Vec<_> =
                     versions.into_iter().filter(|status| status.version == *version).collect();
@@ -53,10 +53,10 @@ impl ResolveError {
             (LookupError::Name(_), _) => {
                 format!("Request for unknown model: {model} has no available versions")
             }
-            (LookupError::Version(_, version), Cause::Unknown) => {
+            (LookupError::Version(_, version) | LookupError::Waiting { version, .. }, Cause::Unknown) => {
                 format!("Request for unknown model: {model} version {version} is not found")
             }
-            (LookupError::Version(_, version), _) => {
+            (LookupError::Version(_, version) | LookupError::Waiting { version, .. }, _) => {
                 format!("Request for unknown model: {model} version {version} is not at ready state")
             }
             (LookupError::Label(_), _) => self.miss.to_string(),
@@ -186,5 +186,15 @@ mod tests {
             error.to_open_inference_status(),
             Status::not_found("Request for unknown model: 'm' version 9 is not found")
         );
+    }
+
+    #[test]
+    fn a_label_whose_version_is_being_loaded_is_unavailable() {
+        let versions =
+            vec![status(2, ServableState::Loading, None), status(1, ServableState::Available, None)];
+        let miss = LookupError::Waiting { name: "m".into(), label: "stable".into(), version: version(2) };
+        let error = ResolveError::new(miss, "m", &One("m", versions, None));
+        let text = "Servable not found for request: Specific(m, 2), for which label `stable` waits; it is being loaded";
+        assert_eq!(error.to_status(), Status::unavailable(text));
     }
 }

@@ -10,10 +10,12 @@
 //! be loaded look alike to whoever watches.
 
 mod context;
+mod inject;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 pub use context::LoadContext;
+pub use inject::ErrorInjecting;
 pub use salver_core_cancel::{CancelFlag, Cancellation};
 use salver_core_resource::{Allocation, Estimate};
 use salver_core_servable::{ServableId, StreamName, Version};
@@ -92,6 +94,15 @@ pub trait Target<D>: Send + Sync + 'static {
 
 /// A target that any number of sources can share.
 pub type SharedTarget<D> = Arc<dyn Target<D>>;
+
+/// For a source that is to outlive its target: from the target's end on, nobody is told.
+impl<D: 'static, T: Target<D>> Target<D> for Weak<T> {
+    fn set_aspired(&self, aspired: AspiredVersions<D>) {
+        if let Some(target) = self.upgrade() {
+            target.set_aspired(aspired);
+        }
+    }
+}
 
 /// Says which versions there should be.
 ///
@@ -196,5 +207,32 @@ mod tests {
             AspiredVersions { stream: "m".into(), versions: Err(Status::not_found("no directory")) };
         adapted.set_aspired(trouble.clone());
         assert_eq!(record.0.lock().unwrap()[..], [trouble]);
+    }
+
+    #[test]
+    fn an_injected_error_takes_the_place_of_data_and_of_no_other_error() {
+        let record = Arc::new(Record::default());
+        let nowhere = Status::internal("no platform found for model");
+        let adapted: Adapted<_, u32> =
+            Adapted::new(ErrorInjecting(nowhere.clone()), Arc::clone(&record) as SharedTarget<u32>);
+        let lost = Status::data_loss("lost");
+        let versions = Ok(vec![aspired(1, Ok(4)), aspired(2, Err(lost.clone()))]);
+        adapted.set_aspired(AspiredVersions { stream: "m".into(), versions });
+        let wanted = Ok(vec![aspired(1, Err(nowhere)), aspired(2, Err(lost))]);
+        assert_eq!(record.0.lock().unwrap()[..], [AspiredVersions { stream: "m".into(), versions: wanted }]);
+    }
+
+    #[test]
+    fn a_target_that_is_gone_is_told_nothing_and_one_that_is_there_is_told() {
+        let record = Arc::new(Record::default());
+        let weak: SharedTarget<u32> = Arc::new(Arc::downgrade(&record));
+        let adapted = Adapted::new(Halve, weak);
+        let set = AspiredVersions { stream: "m".into(), versions: Ok(vec![aspired(1, Ok(4))]) };
+        adapted.set_aspired(set.clone());
+        let wanted = AspiredVersions { stream: "m".into(), versions: Ok(vec![aspired(1, Ok(2))]) };
+        assert_eq!(record.0.lock().unwrap()[..], [wanted]);
+        assert_eq!(Arc::strong_count(&record), 1, "an adapter keeps no weak target alive");
+        drop(record);
+        adapted.set_aspired(set);
     }
 }

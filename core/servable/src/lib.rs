@@ -3,12 +3,14 @@
 //! A *servable* is the black box that answers requests. A *servable stream* is all versions of one name. What a
 //! servable is made of is not known here: a [`Handle`] is generic over it.
 
+mod bus;
 mod handle;
 mod id;
 mod request;
 mod state;
 mod sync;
 
+pub use bus::{EventBus, Subscription};
 pub use handle::{Handle, Tenancy};
 pub use id::{ServableId, StreamName, Version};
 pub use request::{Lookup, LookupError, VersionChoice};

@@ -30,10 +30,12 @@ mod fingerprint;
 mod listing;
 mod model;
 mod notices;
+mod prefix;
 mod scanner;
 mod source;
 
 pub use config::{Config, ModelDir, PolicyFor, VersionPolicy};
+pub use prefix::PrefixPath;
 pub use scanner::Scanner;
 pub use source::FileSystemSource;
 

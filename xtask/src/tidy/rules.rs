@@ -51,12 +51,15 @@ pub(super) const FENCED: &[(&str, &[&str])] = &[
     ("abi_stable", &["plugins/abi"]),
     ("libloading", &["plugins/host"]),
     ("ort", &["platforms/onnxruntime"]),
+    ("object_store", &["manager/source-object-store"]),
+    ("reqwest", &["manager/source-object-store"]),
     ("tch", &["platforms/libtorch"]),
     // A runtime and a network belong to the server: a library user brings their own, or none.
     ("axum", &["server", "tests", "benches"]),
     ("hyper", &["server", "tests", "benches"]),
     ("prost", &["server", "proto", "xtask/codegen", "tests", "benches"]),
-    ("tokio", &["server", "tests", "benches"]),
+    // The source of object stores keeps a runtime of its own out of sight: whatever speaks to them is asynchronous.
+    ("tokio", &["manager/source-object-store", "server", "tests", "benches"]),
     ("tonic", &["server", "proto", "xtask/codegen", "tests", "benches"]),
     ("tower", &["server", "tests", "benches"]),
     // Errors have types wherever somebody might tell them apart.

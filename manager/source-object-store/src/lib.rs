@@ -1,0 +1,1 @@
+//! Watches buckets for model versions, and brings them to this machine.

@@ -1,5 +1,6 @@
 //! Where a version stands, as the outside sees it.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use salver_core_status::Status;
@@ -19,6 +20,19 @@ pub enum ServableState {
     Unloading,
     /// Gone, or failed.
     End,
+}
+
+/// Shows in lower case: `available`.
+impl fmt::Display for ServableState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ServableState::Start => "start",
+            ServableState::Loading => "loading",
+            ServableState::Available => "available",
+            ServableState::Unloading => "unloading",
+            ServableState::End => "end",
+        })
+    }
 }
 
 /// A part of a load.
@@ -77,7 +91,8 @@ pub enum StateEvent {
         id: ServableId,
         /// Where it stands now.
         state: ServableState,
-        /// Why it failed, where it did.
+        /// Why it failed, where it did. With [`ServableState::Loading`]: why an attempt failed, after which another
+        /// will be made.
         error: Option<Status>,
         /// When.
         at: SystemTime,

@@ -1,23 +1,57 @@
 //! The states behind a lock, and waiting for them to change.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
-use salver_core_servable::{StateEvent, StateObserver, StreamName};
+use salver_core_servable::{ServableId, ServableState, StateEvent, StateObserver, StreamName};
+use salver_core_status::Status;
 
-use crate::{Limits, States, StreamStatus, VersionStatus};
+use crate::goals::Waiting;
+use crate::history::History;
+use crate::{Goal, Limits, Outcome, PastEvent, States, StreamStatus, VersionStatus};
 
 /// Remembers what a manager reports. Thread-safe.
+pub struct Monitor(Arc<Shared>);
+
+/// Goals that are awaited. Dropping it calls the callback off: it is dropped, unless it is being called by then.
+#[must_use = "dropping it calls the callback off"]
 #[derive(Debug)]
-pub struct Monitor {
-    states: Mutex<States>,
+pub struct Notice {
+    monitor: Weak<Shared>,
+    number: u64,
+}
+
+struct Shared {
+    known: Mutex<Known>,
     changed: Condvar,
+}
+
+struct Known {
+    states: States,
+    history: History,
+    waiting: BTreeMap<u64, Waiting>,
+    /// How many were ever waited for.
+    n_waits: u64,
 }
 
 impl Monitor {
     /// A monitor that has heard of nothing.
     pub fn new(limits: Limits) -> Self {
-        Self { states: Mutex::new(States::new(limits)), changed: Condvar::new() }
+        let known = Known {
+            states: States::new(limits),
+            history: History::new(limits.history),
+            waiting: BTreeMap::new(),
+            n_waits: 0,
+        };
+        Self(Arc::new(Shared { known: Mutex::new(known), changed: Condvar::new() }))
+    }
+
+    /// What is known of a version; `None` where it was never heard of, or is forgotten.
+    pub fn version(&self, id: &ServableId) -> Option<VersionStatus> {
+        self.read(|states| states.stream(id.name.as_str())?.version(id.version).cloned())
     }
 
     /// The versions of a stream, newest first; `None` where the stream is unknown.
@@ -35,28 +69,131 @@ impl Monitor {
         self.read(|states| states.streams().map(|(name, _)| name.clone()).collect())
     }
 
+    /// All that is known of every stream.
+    pub fn all(&self) -> BTreeMap<StreamName, StreamStatus> {
+        self.read(|states| states.streams().map(|(name, stream)| (name.clone(), stream.clone())).collect())
+    }
+
+    /// The streams with versions that have not ended, and those versions, newest first.
+    pub fn live(&self) -> BTreeMap<StreamName, Vec<VersionStatus>> {
+        let live = |stream: &StreamStatus| -> Vec<VersionStatus> {
+            let versions = stream.versions.iter();
+            versions.filter(|version| version.state != ServableState::End).cloned().collect()
+        };
+        self.read(|states| {
+            let streams = states.streams().map(|(name, stream)| (name.clone(), live(stream)));
+            streams.filter(|(_, versions)| !versions.is_empty()).collect()
+        })
+    }
+
+    /// The versions that answer requests.
+    pub fn available(&self) -> BTreeSet<ServableId> {
+        self.read(|states| {
+            let all = states
+                .streams()
+                .flat_map(|(name, stream)| stream.versions.iter().map(move |version| (name, version)));
+            let available = all.filter(|(_, version)| version.state == ServableState::Available);
+            available.map(|(name, version)| ServableId::new(name.clone(), version.version)).collect()
+        })
+    }
+
     /// Whether any version of the stream answers requests.
     pub fn is_available(&self, name: &str) -> bool {
         self.read(|states| states.stream(name).is_some_and(StreamStatus::is_available))
     }
 
+    /// The last events, oldest first, as many as [`Limits::history`] says; not those that tell how far a load is.
+    pub fn history(&self) -> Vec<PastEvent> {
+        self.0.known.lock().history.events()
+    }
+
+    /// Forgets every version that has ended, and the streams that nothing is left of.
+    ///
+    /// Before something is waited for that may have ended earlier, as a version that is to be loaded once more.
+    pub fn forget_ended(&self) {
+        self.0.known.lock().states.forget_ended();
+    }
+
     /// Looks at everything at one moment. The manager waits meanwhile: `look` should be brief, and must not call the
     /// monitor.
     pub fn read<R>(&self, look: impl FnOnce(&States) -> R) -> R {
-        look(&self.states.lock())
+        look(&self.0.known.lock().states)
+    }
+
+    /// Calls `callback` once when each of the goals has been in `state`, or past it on its way up, or has ended; with
+    /// what became of each, in the order given.
+    ///
+    /// A goal that was reached counts, whatever becomes of it before the others are. The callback is called on the
+    /// thread that reports the last of it, or at once on this one, in either case without a lock: it may call the
+    /// monitor. It must return at once, and must not panic.
+    pub fn notify_when(
+        &self,
+        goals: &[Goal],
+        state: ServableState,
+        callback: impl FnOnce(Vec<Outcome>) + Send + 'static,
+    ) -> Notice {
+        let mut waiting = Waiting::new(goals, state, Box::new(callback));
+        let mut known = self.0.known.lock();
+        known.n_waits += 1;
+        let notice = Notice { monitor: Arc::downgrade(&self.0), number: known.n_waits };
+        if waiting.look(&known.states, None) {
+            drop(known);
+            waiting.tell();
+        } else {
+            known.waiting.insert(notice.number, waiting);
+        }
+        notice
+    }
+
+    /// Blocks until each of the goals has been in `state`, or past it on its way up, or has ended, and tells what
+    /// became of each, in the order given. Nothing is left behind, whatever the result.
+    ///
+    /// # Errors
+    /// DEADLINE_EXCEEDED, naming what has not come.
+    pub fn wait_until_reached(
+        &self,
+        goals: &[Goal],
+        state: ServableState,
+        deadline: Instant,
+    ) -> Result<Vec<Outcome>, Status> {
+        let (sender, told) = mpsc::channel();
+        let notice = self.notify_when(goals, state, move |outcomes| {
+            // Nobody is there to hear it only if the thread that waits has panicked.
+            let _ = sender.send(outcomes);
+        });
+        let time_left = deadline.saturating_duration_since(Instant::now());
+        if let Ok(outcomes) = told.recv_timeout(time_left) {
+            return Ok(outcomes);
+        }
+        let missed = {
+            let mut known = self.0.known.lock();
+            let missed = known.waiting.remove(&notice.number);
+            missed.map(|waiting| waiting.late(&known.states))
+        };
+        match missed {
+            Some(late) => Err(late),
+            // It is being told at this moment.
+            None => told.recv().map_err(|_| Status::internal("nobody told what became of what was awaited")),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn awaits_anything(&self) -> bool {
+        !self.0.known.lock().waiting.is_empty()
     }
 
     /// Blocks until `reached` says so, and returns true; or until the deadline, and returns false.
     ///
-    /// `reached` is asked at once and after every event, under the same rules as [`Monitor::read`].
+    /// `reached` is asked at once and after events, under the same rules as [`Monitor::read`]; of events that follow
+    /// each other closely only after the last.
     pub fn wait_until(&self, mut reached: impl FnMut(&States) -> bool, deadline: Instant) -> bool {
-        let mut states = self.states.lock();
+        let mut known = self.0.known.lock();
         loop {
-            if reached(&states) {
+            if reached(&known.states) {
                 return true;
             }
-            if self.changed.wait_until(&mut states, deadline).timed_out() {
-                return reached(&states);
+            if self.0.changed.wait_until(&mut known, deadline).timed_out() {
+                return reached(&known.states);
             }
         }
     }
@@ -64,10 +201,19 @@ impl Monitor {
     /// Blocks until each of these streams is known and [settled](StreamStatus::is_settled), and returns true; or until
     /// the deadline, and returns false. Settled is not the same as available: a version that failed has ended.
     pub fn wait_until_settled(&self, names: &[StreamName], deadline: Instant) -> bool {
+        // Looks first at what it found unsettled last: mostly that still is, and the others need no look.
+        let mut first = 0;
         let is_settled = |states: &States, name: &StreamName| {
             states.stream(name.as_str()).is_some_and(StreamStatus::is_settled)
         };
-        self.wait_until(|states| names.iter().all(|name| is_settled(states, name)), deadline)
+        let reached = |states: &States| {
+            let found = (first..names.len())
+                .chain(0..first)
+                .find(|index| names.get(*index).is_some_and(|name| !is_settled(states, name)));
+            first = found.unwrap_or(first);
+            found.is_none()
+        };
+        self.wait_until(reached, deadline)
     }
 }
 
@@ -79,134 +225,56 @@ impl Default for Monitor {
 
 impl StateObserver for Monitor {
     fn observe(&self, event: StateEvent) {
-        self.states.lock().apply(event);
-        self.changed.notify_all();
+        let decided = self.0.known.lock().take_in(event);
+        self.0.changed.notify_all();
+        decided.into_iter().for_each(Waiting::tell);
+    }
+}
+
+impl Known {
+    /// Takes an event in; whose goals thereby all have their outcome.
+    fn take_in(&mut self, event: StateEvent) -> Vec<Waiting> {
+        self.history.note(&event);
+        let name = match &event {
+            StateEvent::Version { id, .. } => id.name.clone(),
+            StateEvent::Stream { name, .. } => name.clone(),
+            StateEvent::Progress { .. } => {
+                self.states.apply(event);
+                return Vec::new();
+            }
+        };
+        self.states.apply(event);
+        let states = &self.states;
+        let decided = self.waiting.extract_if(.., |_, waiting| waiting.look(states, Some(&name)));
+        let decided = decided.map(|(_, waiting)| waiting).collect();
+        // Only now: what ends may be over the limit at once.
+        self.states.forget_excess(&name);
+        decided
+    }
+}
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        let Some(monitor) = self.monitor.upgrade() else {
+            return;
+        };
+        // Dropped without the lock: it may own what calls the monitor.
+        let waiting = monitor.known.lock().waiting.remove(&self.number);
+        drop(waiting);
+    }
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Monitor").field(&self.0.known.lock().states).finish()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use std::time::{Duration, SystemTime};
-
-    use ServableState::{Available, End, Loading, Start, Unloading};
-    use salver_core_servable::{ServableId, ServableState, Version};
-    use salver_core_status::Status;
-
-    fn event(name: &str, number: i64, state: ServableState, error: Option<Status>) -> StateEvent {
-        let id = ServableId::new(name, Version::new(number).unwrap());
-        StateEvent::Version { id, state, error, at: SystemTime::UNIX_EPOCH }
-    }
-
-    fn tell(monitor: &Monitor, name: &str, states: &[(i64, ServableState)]) {
-        for (number, state) in states {
-            monitor.observe(event(name, *number, *state, None));
-        }
-    }
-
-    fn shown(monitor: &Monitor, name: &str) -> Vec<(i64, ServableState)> {
-        let versions = monitor.versions(name).unwrap();
-        versions.iter().map(|version| (version.version.number(), version.state)).collect()
-    }
-
-    fn past() -> Instant {
-        Instant::now()
-    }
-
-    fn far() -> Instant {
-        Instant::now() + Duration::from_secs(60)
-    }
-
-    #[test]
-    fn versions_are_shown_newest_first_at_the_state_heard_of_last() {
-        let monitor = Monitor::default();
-        tell(&monitor, "m", &[(9, Start), (10, Start), (2, Available), (9, Loading)]);
-        assert_eq!(shown(&monitor, "m"), [(10, Start), (9, Loading), (2, Available)]);
-        assert!(monitor.versions("n").is_none());
-        assert_eq!(monitor.streams(), [StreamName::from("m")]);
-    }
-
-    #[test]
-    fn a_stream_is_available_while_one_of_its_versions_is() {
-        let monitor = Monitor::default();
-        tell(&monitor, "m", &[(1, Loading)]);
-        assert!(!monitor.is_available("m"));
-        tell(&monitor, "m", &[(1, Available), (2, End)]);
-        assert!(monitor.is_available("m"));
-        tell(&monitor, "m", &[(1, Unloading)]);
-        assert!(!monitor.is_available("m"));
-    }
-
-    #[test]
-    fn why_a_version_failed_is_kept_until_it_starts_again() {
-        let monitor = Monitor::default();
-        let lost = Status::data_loss("lost");
-        monitor.observe(event("m", 1, End, Some(lost.clone())));
-        assert_eq!(monitor.versions("m").unwrap()[0].error, Some(lost));
-        tell(&monitor, "m", &[(1, Start)]);
-        assert_eq!(monitor.versions("m").unwrap()[0].error, None);
-    }
-
-    #[test]
-    fn only_the_versions_that_ended_last_are_kept() {
-        let monitor = Monitor::new(Limits { ended_versions_per_stream: 2, ..Limits::default() });
-        tell(&monitor, "m", &[(0, Available), (4, End), (3, End), (2, End), (1, Loading)]);
-        assert_eq!(shown(&monitor, "m"), [(3, End), (2, End), (1, Loading), (0, Available)]);
-    }
-
-    #[test]
-    fn past_the_limit_streams_that_are_over_are_forgotten_the_clean_and_the_oldest_first() {
-        let monitor = Monitor::new(Limits { streams: 2, ..Limits::default() });
-        let forgets = |name: &str| {
-            let known = monitor.streams().contains(&name.into());
-            tell(&monitor, &format!("instead of {name}"), &[(1, End)]);
-            known && !monitor.streams().contains(&name.into())
-        };
-        monitor.observe(event("failed", 1, End, Some(Status::internal("x"))));
-        tell(&monitor, "first", &[(1, End)]);
-        assert!(forgets("first"));
-        assert!(forgets("instead of first"));
-        tell(&monitor, "live", &[(1, Available)]);
-        tell(&monitor, "other", &[(1, Available)]);
-        assert_eq!(monitor.streams(), ["live".into(), "other".into()]);
-        tell(&monitor, "third", &[(1, Available)]);
-        assert_eq!(monitor.streams().len(), 3, "what is not over is never forgotten");
-    }
-
-    #[test]
-    fn trouble_with_a_stream_is_shown_until_it_is_over_and_hides_no_version() {
-        let monitor = Monitor::default();
-        tell(&monitor, "m", &[(1, Available)]);
-        let error = Some(Status::not_found("no directory"));
-        monitor.observe(StateEvent::Stream { name: "m".into(), error: error.clone() });
-        assert_eq!(monitor.stream("m").unwrap().error, error);
-        assert!(monitor.is_available("m"));
-        monitor.observe(StateEvent::Stream { name: "m".into(), error: None });
-        assert_eq!(monitor.stream("m").unwrap().error, None);
-    }
-
-    #[test]
-    fn waiting_ends_when_every_stream_is_settled() {
-        let monitor = Arc::new(Monitor::default());
-        let names = ["a".into(), "b".into(), "c".into()];
-        assert!(monitor.wait_until_settled(&[], past()));
-        tell(&monitor, "a", &[(1, Available), (2, Loading)]);
-        monitor.observe(StateEvent::Stream { name: "c".into(), error: Some(Status::not_found("x")) });
-        let waiter = {
-            let (monitor, names) = (Arc::clone(&monitor), names.clone());
-            std::thread::spawn(move || monitor.wait_until_settled(&names, far()))
-        };
-        tell(&monitor, "a", &[(2, End)]);
-        assert!(!monitor.wait_until_settled(&names, past()), "nothing is heard of b yet");
-        tell(&monitor, "b", &[(1, Available)]);
-        assert!(waiter.join().unwrap());
-    }
-
-    #[test]
-    fn waiting_ends_at_the_deadline() {
-        let monitor = Monitor::default();
-        tell(&monitor, "m", &[(1, Loading)]);
-        assert!(!monitor.wait_until_settled(&["m".into()], past()));
-    }
-}
+mod tests;

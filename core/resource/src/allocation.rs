@@ -90,6 +90,20 @@ impl Allocation {
     }
 }
 
+/// Shows as `gpu ram_in_bytes: 7, main:0 ram_in_bytes: 5`, and as `nothing`.
+impl fmt::Display for Allocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_none() {
+            return f.write_str("nothing");
+        }
+        for (index, (resource, quantity)) in self.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{resource}: {quantity}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Of several quantities of the same resource the last counts.
 impl FromIterator<(Resource, u64)> for Allocation {
     fn from_iter<I: IntoIterator<Item = (Resource, u64)>>(quantities: I) -> Self {
@@ -111,5 +125,13 @@ mod tests {
         allocation.set(Resource::ram(), 0);
         assert_eq!(allocation, Allocation::none());
         assert_eq!(allocation.get(&Resource::ram()), 0);
+    }
+
+    #[test]
+    fn an_allocation_shows_what_it_is_of_and_how_much() {
+        let mut allocation = Allocation::ram_bytes(5);
+        allocation.set(Resource::unbound(crate::GPU, crate::RAM_BYTES), 7);
+        assert_eq!(allocation.to_string(), "gpu ram_in_bytes: 7, main:0 ram_in_bytes: 5");
+        assert_eq!(Allocation::none().to_string(), "nothing");
     }
 }

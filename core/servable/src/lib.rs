@@ -1,7 +1,8 @@
 //! Names, versions and states of servables, and the handles that keep a version alive while it is in use.
 //!
 //! A *servable* is the black box that answers requests. A *servable stream* is all versions of one name. What a
-//! servable is made of is not known here: a [`Handle`] is generic over it.
+//! servable is made of is not known here: a [`Handle`] is generic over it. Where a version stands is told as a
+//! [`StateEvent`] to a [`StateObserver`]; an [`EventBus`] is one that passes the news on to many.
 
 mod bus;
 mod handle;

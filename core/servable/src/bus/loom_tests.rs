@@ -1,3 +1,5 @@
+//! Models of publishers and subscribers that meet.
+
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 

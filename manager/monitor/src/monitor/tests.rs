@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use ServableState::{Available, End, Loading, Start, Unloading};
+use proptest::prelude::*;
 use salver_core_servable::{LoadProgress, LoadTimings, Phase};
 
 use super::*;
@@ -291,4 +292,32 @@ fn a_version_on_its_way_out_is_waited_for() {
     let monitor = Monitor::default();
     tell(&monitor, "m", &[(1, Unloading), (2, Available)]);
     assert!(!monitor.wait_until_settled(&["m".into()], past()));
+}
+
+proptest! {
+    #[test]
+    fn what_has_not_ended_is_always_shown_as_it_was_told_last_and_of_what_has_no_more_than_the_limits(
+        events in proptest::collection::vec(("[a-e]", 0..6_i64, 0..5_usize), 0..80),
+    ) {
+        let monitor = Monitor::new(Limits { ended_versions_per_stream: 2, streams: 3, history: 0 });
+        let mut told = BTreeMap::new();
+        for (name, number, state) in events {
+            let state = [Start, Loading, Available, Unloading, End][state];
+            tell(&monitor, &name, &[(number, state)]);
+            told.insert((name, number), state);
+
+            let all = monitor.all();
+            for ((name, number), state) in &told {
+                let version = monitor.version(&id(name, *number));
+                let is_forgotten = *state == End && version.is_none();
+                prop_assert!(is_forgotten || version.is_some_and(|version| version.state == *state));
+            }
+            for stream in all.values() {
+                prop_assert!(stream.versions.iter().filter(|version| version.state == End).count() <= 2);
+                prop_assert!(stream.versions.is_sorted_by(|one, next| one.version > next.version));
+            }
+            let n_over = all.len() - monitor.live().len();
+            prop_assert!(all.len() <= 3 || n_over == 0);
+        }
+    }
 }

@@ -27,6 +27,8 @@ pub enum Metric {
     Loads,
     /// Time a load took, successful or not.
     LoadDuration,
+    /// Time a part of a load took.
+    LoadPhaseDuration,
 }
 
 /// How a metric's values add up.
@@ -42,7 +44,7 @@ pub enum Kind {
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 8] = [
+    pub const ALL: [Metric; 9] = [
         Metric::Requests,
         Metric::RequestDuration,
         Metric::RunDuration,
@@ -51,6 +53,7 @@ impl Metric {
         Metric::ModelAvailable,
         Metric::Loads,
         Metric::LoadDuration,
+        Metric::LoadPhaseDuration,
     ];
 
     /// The name, without the suffix that an exposition format adds to counters.
@@ -64,6 +67,7 @@ impl Metric {
             Metric::ModelAvailable => "salver_model_available",
             Metric::Loads => "salver_loads",
             Metric::LoadDuration => "salver_load_duration_seconds",
+            Metric::LoadPhaseDuration => "salver_load_phase_duration_seconds",
         }
     }
 
@@ -78,6 +82,7 @@ impl Metric {
             Metric::ModelAvailable => "Whether a version answers requests",
             Metric::Loads => "Loads that ended, by outcome",
             Metric::LoadDuration => "Time a load took, successful or not",
+            Metric::LoadPhaseDuration => "Time a part of a load took",
         }
     }
 
@@ -86,7 +91,10 @@ impl Metric {
         match self {
             Metric::Requests | Metric::UnresolvedRequests | Metric::Loads => Kind::Counter,
             Metric::QueuedRequests | Metric::ModelAvailable => Kind::Gauge,
-            Metric::RequestDuration | Metric::RunDuration | Metric::LoadDuration => Kind::Seconds,
+            Metric::RequestDuration
+            | Metric::RunDuration
+            | Metric::LoadDuration
+            | Metric::LoadPhaseDuration => Kind::Seconds,
         }
     }
 
@@ -99,6 +107,7 @@ impl Metric {
             Metric::UnresolvedRequests => &["api", "code"],
             Metric::Loads => &["model", "version", "code"],
             Metric::LoadDuration => &["model", "version"],
+            Metric::LoadPhaseDuration => &["model", "version", "phase"],
         }
     }
 }

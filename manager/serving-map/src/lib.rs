@@ -17,8 +17,11 @@
 //! assert_eq!((*handle, handle.id()), ("hello", &id));
 //! ```
 //!
-//! What is proved, and how: the count of handles is model-checked by loom in `salver-core-servable`. The pointers
-//! swapped here are `arc-swap`'s, which loom cannot look into; that half is held by tests with real threads.
+//! What is proved, and how: loom runs models of publishing, withdrawing, labelling and looking up through the orders
+//! that two or three threads can take, handles and vacancy included (`cargo xtask loom`). A reader finds a state that
+//! the map had during the call; no owner is told too early or twice; nothing is freed by a reader. In the models a
+//! lock around a pointer stands in for `arc-swap`, which loom cannot look into: that its swap is one step, and settles
+//! every borrow, is taken on trust, and tried by the tests with real threads.
 
 mod labels;
 mod lane;
@@ -33,3 +36,7 @@ pub use map::ServingMap;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
+
+#[cfg(test)]
+#[cfg(loom)]
+mod models;

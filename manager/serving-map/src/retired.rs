@@ -19,4 +19,9 @@ impl<T> Retired<T> {
         self.0.push(replaced);
         self.0.retain(|kept| Arc::strong_count(kept) > 1);
     }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }

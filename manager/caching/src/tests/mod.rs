@@ -1,0 +1,4 @@
+//! The cache alone, and the manager around it.
+
+mod pure;
+mod schedules;

@@ -17,6 +17,7 @@ mod demo;
 mod fetch;
 mod hash;
 mod libraries;
+mod loom;
 mod python;
 mod test;
 mod tidy;
@@ -47,6 +48,8 @@ enum Task {
     Announce(demo::AnnounceArgs),
     /// Run every test, from units to the packed server and its real clients
     Test,
+    /// Run the loom models: what is shared without locks, in every order that threads can take
+    Loom,
     /// Check what the compiler does not: who depends on whom, descriptions, unsafe, sleeps in tests
     Tidy,
     /// Generate the committed code
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Announce(args) => demo::announce(&args),
         Task::Test => test::run(),
+        Task::Loom => loom::run(),
         Task::Tidy => tidy::run(),
         Task::Codegen(args) => codegen::run(&args),
         Task::Bench(args) => bench::run(&args),

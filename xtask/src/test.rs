@@ -10,18 +10,17 @@
 mod tally;
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
-use std::{env, fs};
 
 use anyhow::{Context, bail};
 
 use crate::bundle::{self, Platform};
 use crate::fetch::fetch;
-use crate::workspace::{cargo, root, target};
-use crate::{libraries, python};
-use tally::Tally;
+use crate::workspace::{cargo, target};
+use crate::{libraries, loom, python};
+pub(crate) use tally::Tally;
 
 /// Where the bundle with every platform is made, for tests and measurements.
 pub(crate) fn test_bundle() -> PathBuf {
@@ -45,16 +44,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
         count(end_to_end.env("SALVER_BUNDLE", &bundle).env("SALVER_PYTHON", &python), tally)
     });
 
-    step("loom models", &mut tally, |tally| count(&mut loom_models()?, tally));
+    step("loom models", &mut tally, |tally| count(&mut loom::models()?, tally));
 
-    for skipped in &tally.reasons {
-        println!("skipped: {skipped}");
-    }
-    println!("{tally}");
-    if tally.failed > 0 {
-        bail!("not every test passed");
-    }
-    Ok(())
+    tally.conclude()
 }
 
 /// Runs a step under a heading. One that cannot even count counts as a failure.
@@ -69,7 +61,7 @@ fn step(name: &str, tally: &mut Tally, run: impl FnOnce(&mut Tally) -> anyhow::R
 }
 
 /// Runs test programs, shows what they say, and adds it up.
-fn count(command: &mut Command, tally: &mut Tally) -> anyhow::Result<()> {
+pub(crate) fn count(command: &mut Command, tally: &mut Tally) -> anyhow::Result<()> {
     let failed_before = tally.failed;
     let mut child = command.stdout(Stdio::piped()).spawn().context("starting cargo")?;
     let output = child.stdout.take().context("reading what cargo says")?;
@@ -83,25 +75,4 @@ fn count(command: &mut Command, tally: &mut Tally) -> anyhow::Result<()> {
         bail!("cargo ended with {status} before the tests did");
     }
     Ok(())
-}
-
-/// Cargo, set to run the models of every crate that has some.
-fn loom_models() -> anyhow::Result<Command> {
-    let manifest: toml::Table = toml::from_str(&fs::read_to_string(root().join("Cargo.toml"))?)?;
-    let members = manifest.get("workspace").and_then(|workspace| workspace.get("members"));
-    let members = members.and_then(|members| members.as_array()).context("the workspace has no members")?;
-    let mut models = cargo(["test", "--no-fail-fast", "--release", "--lib"]);
-    for member in members.iter().filter_map(|member| member.as_str()) {
-        if uses_loom(&root().join(member)) {
-            models.args(["--package", &format!("salver-{}", member.replace('/', "-"))]);
-        }
-    }
-    // Another build of the same crates: in a place of its own, so that neither drives the other out.
-    let flags = env::var("RUSTFLAGS").unwrap_or_default();
-    models.env("RUSTFLAGS", format!("{flags} --cfg loom")).env("CARGO_TARGET_DIR", target().join("loom"));
-    Ok(models)
-}
-
-fn uses_loom(member: &Path) -> bool {
-    fs::read_to_string(member.join("Cargo.toml")).is_ok_and(|manifest| manifest.contains("cfg(loom)"))
 }

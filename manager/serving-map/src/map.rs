@@ -97,7 +97,7 @@ impl<T: ?Sized> ServingMap<T> {
     /// change.
     fn change(&self, name: &StreamName, change: impl FnOnce(&Versions<T>) -> Option<Versions<T>>) -> bool {
         let mut retired = self.retired.lock();
-        let stream = self.streams.load().get(name.as_str()).map(Arc::clone);
+        let stream = self.streams.load().get(name.as_str()).cloned();
         let changed = match &stream {
             Some(stream) => change(&stream.versions.load()),
             None => change(&Versions::new()),

@@ -20,7 +20,7 @@ impl<T> Retired<T> {
         self.0.retain(|kept| Arc::strong_count(kept) > 1);
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, loom))]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use anyhow::ensure;
+
 /// How many tests passed, failed and were skipped, and why those were.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     pub(super) passed: u64,
     pub(super) failed: u64,
     pub(super) skipped: u64,
@@ -27,6 +29,19 @@ impl Tally {
             let test = test.trim_start_matches("test ");
             self.reasons.push(format!("{test}: {}", reason.trim_start_matches(", ")));
         }
+    }
+
+    /// Prints the sum.
+    ///
+    /// # Errors
+    /// Where a test failed.
+    pub(crate) fn conclude(&self) -> anyhow::Result<()> {
+        for skipped in &self.reasons {
+            println!("skipped: {skipped}");
+        }
+        println!("{self}");
+        ensure!(self.failed == 0, "not every test passed");
+        Ok(())
     }
 }
 

@@ -103,7 +103,7 @@ impl<D> Reconciler<D> {
         let Some(stream) = self.streams.get_mut(name) else { return };
         while let Some(action) = stream.next_action(self.policy) {
             let is_done = match action {
-                Action::Unload(version) => stream.step(version, Event::UnloadApproved, None, out),
+                Action::Unload(version) => stream.step(version, Event::UnloadRequested, None, out),
                 Action::Load(version) if self.free_load_threads > 0 => {
                     self.free_load_threads -= 1;
                     stream.step(version, Event::LoadApproved, None, out)

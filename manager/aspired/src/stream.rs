@@ -136,14 +136,19 @@ impl<D> Stream<D> {
         record.is_aspired = false;
         record.successor = None;
         match record.state {
-            State::New | State::Loading => {
+            State::New
+            | State::Loading
+            | State::LoadRequested
+            | State::Estimating
+            | State::LoadApproved
+            | State::Retrying => {
                 self.step(version, Event::Cancelled, None, out);
             }
             State::Failed => {
                 self.versions.remove(&version);
             }
             // When a ready one goes is for the policy to say; the others are going.
-            State::Ready | State::Cancelling | State::Quiescing | State::Unloading | State::Disabled => {}
+            _ => {}
         }
     }
 
@@ -155,14 +160,11 @@ impl<D> Stream<D> {
             State::New => {}
             State::Loading => record.successor = is_changed.then_some(aspired),
             State::Ready => record.is_aspired = true,
-            State::Cancelling | State::Quiescing | State::Unloading | State::Disabled => {
+            State::Failed if !is_changed && (record.is_tried || aspired.data.is_err()) => {}
+            State::Failed => self.begin(aspired, out),
+            _ => {
                 record.successor = Some(aspired);
             }
-            // One that never came to a load may have got something to load from without a change of its files.
-            State::Failed if is_changed || (!record.is_tried && aspired.data.is_ok()) => {
-                self.begin(aspired, out)
-            }
-            State::Failed => {}
         }
     }
 
@@ -212,6 +214,33 @@ impl<D> Stream<D> {
         error: Option<Status>,
         out: &mut Outbox<D>,
     ) -> bool {
+        let events: &[Event] = match event {
+            Event::LoadApproved => &[
+                Event::LoadRequested,
+                Event::EstimateStarted,
+                Event::Estimated,
+                Event::LoadApproved,
+                Event::LoadStarted,
+            ],
+            Event::LoadSucceeded
+                if self.versions.get(&version).is_some_and(|one| one.state == State::Cancelling) =>
+            {
+                &[Event::LoadSucceeded, Event::UnloadStarted]
+            }
+            Event::UnloadRequested => &[Event::UnloadRequested, Event::QuiesceStarted],
+            Event::LastHandleDropped => &[Event::LastHandleDropped, Event::UnloadStarted],
+            _ => return self.step_once(version, event, error, out),
+        };
+        events.iter().all(|event| self.step_once(version, *event, error.clone(), out))
+    }
+
+    fn step_once(
+        &mut self,
+        version: Version,
+        event: Event,
+        error: Option<Status>,
+        out: &mut Outbox<D>,
+    ) -> bool {
         let id = self.id(version);
         let Some(record) = self.versions.get_mut(&version) else {
             tracing::error!(%id, ?event, "event for a version that is not managed");
@@ -245,10 +274,13 @@ impl<D> Stream<D> {
                 record.cancel.cancel();
                 out.report(&id, ServableState::Unloading, None);
             }
-            harness::Action::Withdraw => {
-                out.report(&id, ServableState::Unloading, None);
-                out.commands.push(Command::Withdraw(id));
-            }
+            harness::Action::Announce => out.report(&id, ServableState::Unloading, None),
+            harness::Action::Withdraw => out.commands.push(Command::Withdraw(id)),
+            harness::Action::QueueLoad
+            | harness::Action::Estimate
+            | harness::Action::Reserve
+            | harness::Action::Wait
+            | harness::Action::QueueUnload => {}
             harness::Action::Unload => out.commands.push(Command::Unload(id)),
             harness::Action::End => {
                 // A load that was called off did not fail, whatever it returned.

@@ -1,21 +1,44 @@
 //! The life of one servable version as a pure state machine.
 //!
 //! Nothing here loads, waits or logs: whoever holds the state carries out the actions and reports what came of them.
-//! The states condense those of TensorFlow Serving's `core/loader_harness.h`; that a load is no longer wanted is a
-//! state of its own here, where there it is guessed from whether a retry is allowed.
+//! The states are those of TensorFlow Serving's `core/loader_harness.h`, and three more. The estimate before an attempt
+//! is made on a load thread ([`State::Estimating`]); the wait between attempts keeps no thread ([`State::Retrying`]);
+//! and that a load is no longer wanted is a state ([`State::Cancelling`]), where there it is guessed from whether a
+//! retry is allowed.
 //!
 //! | state | event | next | action |
 //! |---|---|---|---|
-//! | New | LoadApproved | Loading | Load |
+//! | New | LoadRequested | LoadRequested | QueueLoad |
 //! | New | Rejected | Failed | End |
 //! | New | Cancelled | Disabled | End |
+//! | LoadRequested | EstimateStarted | Estimating | Estimate |
+//! | LoadRequested | LoadApproved | LoadApproved | QueueLoad |
+//! | LoadRequested | Renewed | LoadRequested | QueueLoad |
+//! | LoadRequested | Rejected | Failed | End |
+//! | LoadRequested | Cancelled | Disabled | End |
+//! | Estimating | Estimated | LoadRequested | Reserve |
+//! | Estimating | AttemptFailed | Retrying | Wait |
+//! | Estimating | LoadFailed | Failed | End |
+//! | Estimating | Cancelled | Cancelling | Cancel |
+//! | LoadApproved | LoadStarted | Loading | Load |
+//! | LoadApproved | Renewed | LoadRequested | QueueLoad |
+//! | LoadApproved | Rejected | Failed | End |
+//! | LoadApproved | Cancelled | Disabled | End |
 //! | Loading | LoadSucceeded | Ready | Publish |
+//! | Loading | AttemptFailed | Retrying | Wait |
 //! | Loading | LoadFailed | Failed | End |
 //! | Loading | Cancelled | Cancelling | Cancel |
-//! | Cancelling | LoadSucceeded | Unloading | Unload |
+//! | Retrying | WaitEnded | LoadRequested | QueueLoad |
+//! | Retrying | Renewed | LoadRequested | QueueLoad |
+//! | Retrying | Rejected | Failed | End |
+//! | Retrying | Cancelled | Disabled | End |
+//! | Cancelling | Estimated | Disabled | End |
+//! | Cancelling | LoadSucceeded | Quiesced | QueueUnload |
 //! | Cancelling | LoadFailed | Disabled | End |
-//! | Ready | UnloadApproved | Quiescing | Withdraw |
-//! | Quiescing | LastHandleDropped | Unloading | Unload |
+//! | Ready | UnloadRequested | UnloadRequested | Announce |
+//! | UnloadRequested | QuiesceStarted | Quiescing | Withdraw |
+//! | Quiescing | LastHandleDropped | Quiesced | QueueUnload |
+//! | Quiesced | UnloadStarted | Unloading | Unload |
 //! | Unloading | UnloadFinished | Disabled | End |
 //!
 //! Every other pair is illegal.
@@ -23,25 +46,37 @@
 //! ```
 //! use salver_manager_harness::{Action, Event, State, step};
 //!
-//! assert_eq!(step(State::New, Event::LoadApproved), Ok((State::Loading, Action::Load)));
-//! assert!(step(State::Ready, Event::LoadApproved).is_err());
+//! assert_eq!(step(State::LoadApproved, Event::LoadStarted), Ok((State::Loading, Action::Load)));
+//! assert!(step(State::Ready, Event::LoadStarted).is_err());
 //! ```
 
 use salver_core_status::{Code, ErrorCode};
 
 /// Where a version stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// Known, with a loader that has not been used.
     New,
-    /// Being loaded.
+    /// To be loaded: waits for a load thread to estimate it on, or, once it is estimated, for room.
+    LoadRequested,
+    /// Being estimated, on a load thread.
+    Estimating,
+    /// Has its room, and waits for a load thread.
+    LoadApproved,
+    /// Being loaded, on a load thread.
     Loading,
-    /// Being loaded, though no longer wanted: it will never be available.
+    /// Between two attempts; takes neither room nor thread.
+    Retrying,
+    /// Being estimated or loaded, though no longer wanted: it will never be available.
     Cancelling,
     /// Answers requests.
     Ready,
+    /// To be unloaded, and found by requests until that is announced.
+    UnloadRequested,
     /// Found by no new request; some that found it earlier may still use it.
     Quiescing,
+    /// Used by nobody; waits for an unload thread.
+    Quiesced,
     /// Being unloaded.
     Unloading,
     /// Over, as it was meant to be.
@@ -53,20 +88,38 @@ pub enum State {
 /// What happened to a version, or was decided about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// It may be loaded now.
+    /// It is to be loaded.
+    LoadRequested,
+    /// A load thread begins to estimate it.
+    EstimateStarted,
+    /// The loader told what it will take.
+    Estimated,
+    /// Its room is reserved.
     LoadApproved,
-    /// There is nothing to load it from.
+    /// A load thread begins to load it.
+    LoadStarted,
+    /// The loader made the servable.
+    LoadSucceeded,
+    /// The loader did not, or could not tell what it will take, and is to be tried again.
+    AttemptFailed,
+    /// The same, and that is the end of it.
+    LoadFailed,
+    /// It is time to try again.
+    WaitEnded,
+    /// There is something else to load it from.
+    Renewed,
+    /// There is nothing to load it from, or no room.
     Rejected,
     /// It is no longer wanted, and was not available yet.
     Cancelled,
-    /// The loader made the servable.
-    LoadSucceeded,
-    /// The loader did not.
-    LoadFailed,
-    /// It may be unloaded now.
-    UnloadApproved,
+    /// It is to be unloaded.
+    UnloadRequested,
+    /// Everybody knows that it is about to go.
+    QuiesceStarted,
     /// Nobody uses it any more.
     LastHandleDropped,
+    /// An unload thread begins to unload it.
+    UnloadStarted,
     /// The loader freed the servable.
     UnloadFinished,
 }
@@ -74,18 +127,57 @@ pub enum Event {
 /// What is to be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
+    /// Line up for a load thread.
+    QueueLoad,
+    /// Call the loader's `estimate`.
+    Estimate,
+    /// Reserve what it will take, now or when there is room.
+    Reserve,
     /// Call the loader's `load`.
     Load,
+    /// Give up what is reserved, and wait before the next attempt.
+    Wait,
     /// Let requests find it, then tell that it is available.
     Publish,
     /// Tell the loader that it may give up.
     Cancel,
-    /// Tell that it is about to go, then keep requests from finding it.
+    /// Tell that it is about to go.
+    Announce,
+    /// Keep requests from finding it.
     Withdraw,
+    /// Line up for an unload thread.
+    QueueUnload,
     /// Call the loader's `unload`.
     Unload,
-    /// Tell that it is over.
+    /// Give up what is reserved, and tell that it is over.
     End,
+}
+
+impl State {
+    /// Whether it is over: nothing can follow.
+    pub const fn is_over(self) -> bool {
+        matches!(self, State::Disabled | State::Failed)
+    }
+
+    /// Whether it is on its way to be loaded, and can be cancelled.
+    pub const fn is_coming(self) -> bool {
+        matches!(
+            self,
+            State::LoadRequested | State::Estimating | State::LoadApproved | State::Loading | State::Retrying
+        )
+    }
+
+    /// Whether it is on its way out, and nothing can keep it.
+    pub const fn is_going(self) -> bool {
+        matches!(
+            self,
+            State::Cancelling
+                | State::UnloadRequested
+                | State::Quiescing
+                | State::Quiesced
+                | State::Unloading
+        )
+    }
 }
 
 /// An event that cannot follow a state.
@@ -110,108 +202,41 @@ impl ErrorCode for Illegal {
 /// [`Illegal`] (FAILED_PRECONDITION) when `event` cannot follow `state`; the version stays where it was.
 pub fn step(state: State, event: Event) -> Result<(State, Action), Illegal> {
     match (state, event) {
-        (State::New, Event::LoadApproved) => Ok((State::Loading, Action::Load)),
+        (State::New, Event::LoadRequested) => Ok((State::LoadRequested, Action::QueueLoad)),
         (State::New, Event::Rejected) => Ok((State::Failed, Action::End)),
         (State::New, Event::Cancelled) => Ok((State::Disabled, Action::End)),
+        (State::LoadRequested, Event::EstimateStarted) => Ok((State::Estimating, Action::Estimate)),
+        (State::LoadRequested, Event::LoadApproved) => Ok((State::LoadApproved, Action::QueueLoad)),
+        (State::LoadRequested, Event::Renewed) => Ok((State::LoadRequested, Action::QueueLoad)),
+        (State::LoadRequested, Event::Rejected) => Ok((State::Failed, Action::End)),
+        (State::LoadRequested, Event::Cancelled) => Ok((State::Disabled, Action::End)),
+        (State::Estimating, Event::Estimated) => Ok((State::LoadRequested, Action::Reserve)),
+        (State::Estimating, Event::AttemptFailed) => Ok((State::Retrying, Action::Wait)),
+        (State::Estimating, Event::LoadFailed) => Ok((State::Failed, Action::End)),
+        (State::Estimating, Event::Cancelled) => Ok((State::Cancelling, Action::Cancel)),
+        (State::LoadApproved, Event::LoadStarted) => Ok((State::Loading, Action::Load)),
+        (State::LoadApproved, Event::Renewed) => Ok((State::LoadRequested, Action::QueueLoad)),
+        (State::LoadApproved, Event::Rejected) => Ok((State::Failed, Action::End)),
+        (State::LoadApproved, Event::Cancelled) => Ok((State::Disabled, Action::End)),
         (State::Loading, Event::LoadSucceeded) => Ok((State::Ready, Action::Publish)),
+        (State::Loading, Event::AttemptFailed) => Ok((State::Retrying, Action::Wait)),
         (State::Loading, Event::LoadFailed) => Ok((State::Failed, Action::End)),
         (State::Loading, Event::Cancelled) => Ok((State::Cancelling, Action::Cancel)),
-        (State::Cancelling, Event::LoadSucceeded) => Ok((State::Unloading, Action::Unload)),
+        (State::Retrying, Event::WaitEnded) => Ok((State::LoadRequested, Action::QueueLoad)),
+        (State::Retrying, Event::Renewed) => Ok((State::LoadRequested, Action::QueueLoad)),
+        (State::Retrying, Event::Rejected) => Ok((State::Failed, Action::End)),
+        (State::Retrying, Event::Cancelled) => Ok((State::Disabled, Action::End)),
+        (State::Cancelling, Event::Estimated) => Ok((State::Disabled, Action::End)),
+        (State::Cancelling, Event::LoadSucceeded) => Ok((State::Quiesced, Action::QueueUnload)),
         (State::Cancelling, Event::LoadFailed) => Ok((State::Disabled, Action::End)),
-        (State::Ready, Event::UnloadApproved) => Ok((State::Quiescing, Action::Withdraw)),
-        (State::Quiescing, Event::LastHandleDropped) => Ok((State::Unloading, Action::Unload)),
+        (State::Ready, Event::UnloadRequested) => Ok((State::UnloadRequested, Action::Announce)),
+        (State::UnloadRequested, Event::QuiesceStarted) => Ok((State::Quiescing, Action::Withdraw)),
+        (State::Quiescing, Event::LastHandleDropped) => Ok((State::Quiesced, Action::QueueUnload)),
+        (State::Quiesced, Event::UnloadStarted) => Ok((State::Unloading, Action::Unload)),
         (State::Unloading, Event::UnloadFinished) => Ok((State::Disabled, Action::End)),
         (state, event) => Err(Illegal { state, event }),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STATES: [State; 8] = [
-        State::New,
-        State::Loading,
-        State::Cancelling,
-        State::Ready,
-        State::Quiescing,
-        State::Unloading,
-        State::Disabled,
-        State::Failed,
-    ];
-
-    const EVENTS: [Event; 8] = [
-        Event::LoadApproved,
-        Event::Rejected,
-        Event::Cancelled,
-        Event::LoadSucceeded,
-        Event::LoadFailed,
-        Event::UnloadApproved,
-        Event::LastHandleDropped,
-        Event::UnloadFinished,
-    ];
-
-    /// The table of this crate's documentation, as it is printed there.
-    fn table() -> Vec<[String; 4]> {
-        let rows = include_str!("lib.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
-        let row = |row: &str| {
-            let mut cells = row.trim_end_matches('|').split('|').map(|cell| cell.trim().to_owned());
-            std::array::from_fn(|_| cells.next().unwrap())
-        };
-        rows.skip(1).map(row).collect()
-    }
-
-    #[test]
-    fn every_pair_of_state_and_event_does_what_the_documented_table_says() {
-        let table = table();
-        assert_eq!(table.len(), 11);
-        for state in STATES {
-            for event in EVENTS {
-                let names = [format!("{state:?}"), format!("{event:?}")];
-                let row =
-                    table.iter().find(|row| row[..2] == names).map(|row| [row[2].clone(), row[3].clone()]);
-                let done = step(state, event)
-                    .ok()
-                    .map(|(next, action)| [format!("{next:?}"), format!("{action:?}")]);
-                assert_eq!(done, row, "{state:?} {event:?}");
-            }
-        }
-    }
-
-    /// Runs a life from New, and tells its last state and what was done.
-    fn live(events: &[Event]) -> (State, Vec<Action>) {
-        let mut state = State::New;
-        let actions = events.iter().map(|event| {
-            let (next, action) = step(state, *event).unwrap();
-            state = next;
-            action
-        });
-        let actions = actions.collect();
-        (state, actions)
-    }
-
-    #[test]
-    fn a_ready_version_is_unloaded_only_after_its_last_handle_is_dropped() {
-        use Event::{LastHandleDropped, LoadApproved, LoadSucceeded, UnloadApproved, UnloadFinished};
-        let events = [LoadApproved, LoadSucceeded, UnloadApproved, LastHandleDropped, UnloadFinished];
-        let actions = vec![Action::Load, Action::Publish, Action::Withdraw, Action::Unload, Action::End];
-        assert_eq!(live(&events), (State::Disabled, actions));
-    }
-
-    #[test]
-    fn a_cancelled_load_that_succeeds_all_the_same_is_unloaded_without_ever_being_available() {
-        use Event::{Cancelled, LoadApproved, LoadSucceeded, UnloadFinished};
-        let actions = vec![Action::Load, Action::Cancel, Action::Unload, Action::End];
-        assert_eq!(
-            live(&[LoadApproved, Cancelled, LoadSucceeded, UnloadFinished]),
-            (State::Disabled, actions)
-        );
-    }
-
-    #[test]
-    fn only_the_first_of_two_requests_to_load_succeeds() {
-        let illegal = Illegal { state: State::Loading, event: Event::LoadApproved };
-        assert_eq!(step(State::Loading, Event::LoadApproved), Err(illegal));
-        assert_eq!(illegal.to_string(), "a version that is Loading cannot take the event LoadApproved");
-    }
-}
+mod tests;

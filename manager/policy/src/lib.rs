@@ -80,8 +80,7 @@ fn preserve_resources(versions: &[VersionSnapshot]) -> Option<Action> {
     if let Some(first) = unaspired_ready(versions).next() {
         return Some(Action::Unload(first));
     }
-    let takes_nothing = |one: &VersionSnapshot| matches!(one.state, State::Disabled | State::Failed);
-    let is_any_in_the_way = versions.iter().any(|one| !one.is_aspired && !takes_nothing(one));
+    let is_any_in_the_way = versions.iter().any(|one| !one.is_aspired && !one.state.is_over());
     if is_any_in_the_way { None } else { load_highest(versions) }
 }
 
@@ -198,7 +197,20 @@ mod tests {
 
         #[test]
         fn does_not_load_while_another_is_on_its_way_out() {
-            for state in [Loading, State::Cancelling, Quiescing, Unloading, New] {
+            let states = [
+                New,
+                State::LoadRequested,
+                State::Estimating,
+                State::LoadApproved,
+                Loading,
+                State::Retrying,
+                State::Cancelling,
+                State::UnloadRequested,
+                Quiescing,
+                State::Quiesced,
+                Unloading,
+            ];
+            for state in states {
                 check(&[(1, state, NOT), (2, New, ASPIRED)], None);
             }
         }

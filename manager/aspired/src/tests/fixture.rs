@@ -208,7 +208,7 @@ impl Fixture {
         let news = self.recorder.news.lock();
         let of_version = |event: &StateEvent| match event {
             StateEvent::Version { id, state, error, .. } if *id == wanted => Some((*state, error.clone())),
-            StateEvent::Version { .. } | StateEvent::Stream { .. } => None,
+            StateEvent::Version { .. } | StateEvent::Progress { .. } | StateEvent::Stream { .. } => None,
         };
         news.iter().filter_map(of_version).collect()
     }
@@ -218,7 +218,7 @@ impl Fixture {
         let news = self.recorder.news.lock();
         let of_stream = |event: &StateEvent| match event {
             StateEvent::Stream { name, error } if name.as_str() == wanted => Some(error.clone()),
-            StateEvent::Version { .. } | StateEvent::Stream { .. } => None,
+            StateEvent::Version { .. } | StateEvent::Progress { .. } | StateEvent::Stream { .. } => None,
         };
         news.iter().filter_map(of_stream).collect()
     }

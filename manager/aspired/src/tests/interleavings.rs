@@ -168,7 +168,7 @@ impl World {
                     ServableState::Start | ServableState::Loading | ServableState::End => assert!(!is_found),
                 }
             }
-            Command::Report(StateEvent::Stream { .. }) => {}
+            Command::Report(StateEvent::Progress { .. } | StateEvent::Stream { .. }) => {}
         }
     }
 }

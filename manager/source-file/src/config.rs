@@ -15,19 +15,23 @@ pub struct Config {
     pub models: Vec<ModelDir>,
     /// Folders in which each subfolder is a model: models appear and disappear with their folders.
     ///
-    /// Of models of the same name, that of `models` counts, or that of the first repository.
+    /// Of models of the same name, that of `models` counts, or that of the first repository. A repository is looked
+    /// at as often as `default_policy` says.
     pub repositories: Vec<PathBuf>,
-    /// The time between two scans. Zero: there is only one.
-    pub poll_interval: Duration,
-    /// The policy of a repository's models.
-    pub default_policy: VersionPolicy,
-    /// Overrides the policies above, per model.
+    /// The policy of models that have no other.
+    pub default_policy: ModelPolicy,
+    /// Says which policy a model has, in place of `default_policy`.
     pub policy_for: Option<PolicyFor>,
+    /// How long a version that appeared must be unchanged before it counts as complete.
+    pub settle: Duration,
+    /// Whether to look also when the system tells of a change, and not only as often as a policy says. File systems on
+    /// a network tell of none that other machines make.
+    pub watch: bool,
 }
 
-/// Says which policy the model at this base path has. Asked at every scan, on the scanning thread; an
-/// error becomes the model's error, and its versions stay as they are.
-pub type PolicyFor = Arc<dyn Fn(&StreamName, &Path) -> Result<VersionPolicy, Status> + Send + Sync>;
+/// Says which policy the model at this base path has. Asked at every look, on a thread that may block and that looks
+/// at no other model meanwhile; an error becomes the model's error, and its versions stay as they are.
+pub type PolicyFor = Arc<dyn Fn(&StreamName, &Path) -> Result<ModelPolicy, Status> + Send + Sync>;
 
 /// One model and where it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +40,33 @@ pub struct ModelDir {
     pub name: StreamName,
     /// The folder that has a subfolder per version.
     pub base_path: PathBuf,
+    /// Which versions to ask for, whatever its policy says.
+    pub versions: Option<VersionPolicy>,
+    /// The time between two looks, whatever its policy says.
+    pub poll_interval: Option<Duration>,
+}
+
+impl ModelDir {
+    /// A model of which its policy says all the rest.
+    pub fn new(name: impl Into<StreamName>, base_path: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), base_path: base_path.into(), versions: None, poll_interval: None }
+    }
+}
+
+/// How one model is watched, and what of it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelPolicy {
     /// Which versions to ask for.
-    pub policy: VersionPolicy,
+    pub versions: VersionPolicy,
+    /// The time between two looks. Zero: one look is all, and nothing is watched. [`Duration::MAX`]: only when the
+    /// system tells of a change, or somebody asks for a look.
+    pub poll_interval: Duration,
+    /// The name of a file that a version has once it is complete: without it, a version that appears is not taken.
+    pub marker: Option<String>,
+    /// Whether the versions asked for last stay when the folder is found without any.
+    pub keep_last: bool,
+    /// Changes when settings do from which a version might fail to load; versions that failed are then tried again.
+    pub revision: u64,
 }
 
 /// Which of the versions that are stored should be loaded.
@@ -57,15 +86,29 @@ impl Default for VersionPolicy {
     }
 }
 
+impl Default for ModelPolicy {
+    /// The latest version, looked for once a second.
+    fn default() -> Self {
+        Self {
+            versions: VersionPolicy::default(),
+            poll_interval: Duration::from_secs(1),
+            marker: None,
+            keep_last: false,
+            revision: 0,
+        }
+    }
+}
+
 impl Default for Config {
-    /// Nothing to watch, once a second, for the latest version.
+    /// Nothing to watch; what is added to it must be unchanged for a second, and changes are noticed at once.
     fn default() -> Self {
         Self {
             models: Vec::new(),
             repositories: Vec::new(),
-            poll_interval: Duration::from_secs(1),
-            default_policy: VersionPolicy::default(),
+            default_policy: ModelPolicy::default(),
             policy_for: None,
+            settle: Duration::from_secs(1),
+            watch: true,
         }
     }
 }
@@ -75,8 +118,9 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("models", &self.models)
             .field("repositories", &self.repositories)
-            .field("poll_interval", &self.poll_interval)
             .field("default_policy", &self.default_policy)
+            .field("settle", &self.settle)
+            .field("watch", &self.watch)
             .finish_non_exhaustive()
     }
 }

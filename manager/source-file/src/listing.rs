@@ -15,14 +15,11 @@ pub(crate) struct Versions {
     pub(crate) duplicates: Vec<String>,
 }
 
-/// The versions stored at `base_path`. Of two folders of the same number (`1` and `001`) the lexicographically later
+/// The versions that folders stand for. Of two folders of the same number (`1` and `001`) the lexicographically later
 /// counts.
-///
-/// # Errors
-/// As [`subfolders`].
-pub(crate) fn versions(base_path: &Path) -> Result<Versions, Status> {
+pub(crate) fn versions(folders: Vec<(OsString, PathBuf)>) -> Versions {
     let mut versions = Versions { paths: BTreeMap::new(), duplicates: Vec::new() };
-    for (name, path) in subfolders(base_path)? {
+    for (name, path) in folders {
         let Some(version) = name.to_str().and_then(parse_version) else { continue };
         if let Some(other) = versions.paths.insert(version, path.clone()) {
             let sentence =
@@ -30,7 +27,7 @@ pub(crate) fn versions(base_path: &Path) -> Result<Versions, Status> {
             versions.duplicates.push(sentence);
         }
     }
-    Ok(versions)
+    versions
 }
 
 /// The folders in a folder, in order, links to folders among them; hidden ones left out.

@@ -1,129 +1,177 @@
-//! What is remembered of one model from scan to scan.
+//! What is remembered of one model from look to look.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use salver_core_loader::Aspired;
-use salver_core_servable::{StreamName, Version};
-use salver_core_status::Status;
+use salver_core_servable::Version;
+use salver_core_status::{Quoted, Status};
 
-use crate::fingerprint::fingerprint;
+use crate::files::Files;
 use crate::listing::{self, shown};
 use crate::notices::Notices;
-use crate::{VersionPath, VersionPolicy};
+use crate::settling::{Settling, Sight};
+use crate::{ModelDir, ModelPolicy, VersionPath, VersionPolicy};
 
 /// One model.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     seen: BTreeMap<Version, Seen>,
-    /// What was asked for last.
-    aspired: Vec<Aspired<VersionPath>>,
     pub(crate) notices: Notices,
 }
 
-/// One version that was there at the last scan.
+/// One version that was there at the last look.
 #[derive(Debug)]
 struct Seen {
     path: PathBuf,
-    /// The fingerprint when it was last looked at, if ever.
-    observed: Option<u64>,
-    /// The last fingerprint that was the same at two looks running, or the first of a version taken at once.
-    revision: u64,
+    settling: Settling,
     /// Whether it was ever complete, as far as one can tell; from then on it may be asked for.
-    is_settled: bool,
+    is_taken: bool,
 }
 
-impl Seen {
-    /// Looks at the files.
-    fn look(&mut self) {
-        let now = fingerprint(&self.path);
-        let is_same = self.observed == Some(now);
-        let is_taken_at_once = self.observed.is_none() && self.is_settled;
-        if is_same || is_taken_at_once {
-            self.revision = now;
-            self.is_settled = true;
-        }
-        self.observed = Some(now);
-    }
+/// What a look at a model goes by.
+pub(crate) struct Brief<'a> {
+    pub(crate) dir: &'a ModelDir,
+    pub(crate) policy: &'a ModelPolicy,
+    pub(crate) settle: Duration,
+    /// Whether what is there was there before anybody watched.
+    pub(crate) is_first: bool,
+    /// What was asked for last.
+    pub(crate) before: &'a [Aspired<VersionPath>],
+}
+
+/// What a look at a model found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Which versions there should be.
+    pub(crate) versions: Vec<Aspired<VersionPath>>,
+    /// When another look may find at rest what still changes.
+    pub(crate) settles: Option<Instant>,
 }
 
 impl Model {
-    /// Which versions there should be. `is_first`: this is the first scan of all, and what is there is complete.
+    /// Finds out which versions there should be. `look` looks at the files of one version.
     ///
     /// # Errors
     /// The base path cannot be listed; see [`listing::subfolders`].
     pub(crate) fn scan(
         &mut self,
-        name: &StreamName,
-        base_path: &Path,
-        policy: &VersionPolicy,
-        is_first: bool,
-    ) -> Result<Vec<Aspired<VersionPath>>, Status> {
-        let listed = match listing::versions(base_path) {
-            Ok(listed) => listed,
-            Err(status) => return Err(self.trouble(name, status)),
-        };
+        brief: &Brief<'_>,
+        files: &dyn Files,
+        look: &mut dyn FnMut(&Path) -> Sight,
+    ) -> Result<Found, Status> {
+        let base_path = &brief.dir.base_path;
+        let listed = listing::versions(files.subfolders(base_path)?);
         let mut notices = BTreeSet::from_iter(listed.duplicates);
         if listed.paths.is_empty() {
             notices.insert(format!("no version in {}: nothing to load", shown(base_path)));
         }
-        self.take_in(listed.paths, is_first);
+        self.take_in(listed.paths, brief.is_first);
 
-        let settled: Vec<_> =
-            self.seen.iter().filter(|(_, seen)| seen.is_settled).map(|(one, _)| *one).collect();
-        let chosen = choose(policy, &settled);
-        if let VersionPolicy::Specific(wanted) = policy {
+        let mut settles = None;
+        let mut look_at = |version: Version, seen: &mut Seen| {
+            seen.settling.observe(look(&seen.path), brief.settle);
+            let due = seen.settling.due(brief.settle);
+            settles = settles.into_iter().chain(due).min();
+            if due.is_some() || seen.is_taken {
+                return;
+            }
+            match brief.policy.marker.as_deref().filter(|marker| !files.exists(&seen.path.join(marker))) {
+                None => seen.is_taken = true,
+                Some(marker) => {
+                    let marker = Quoted(marker);
+                    notices.insert(format!("version {version} has no {marker} yet: it counts as incomplete"));
+                }
+            }
+        };
+        let mut looked_at = BTreeSet::new();
+        for (version, seen) in self.seen.iter_mut().filter(|(_, seen)| !seen.may_be_asked_for()) {
+            look_at(*version, seen);
+            looked_at.insert(*version);
+        }
+        // Only what is to be loaded is walked through, be it the first time: that may show that it is still copied,
+        // and that another is to be loaded in its stead.
+        let chosen = loop {
+            let candidates = self.seen.iter().filter(|(_, seen)| seen.may_be_asked_for());
+            let chosen = choose(&brief.policy.versions, candidates.map(|(version, _)| *version).collect());
+            let Some(version) = chosen.iter().find(|version| !looked_at.contains(version)) else {
+                break chosen;
+            };
+            looked_at.insert(*version);
+            if let Some(seen) = self.seen.get_mut(version) {
+                look_at(*version, seen);
+            }
+        };
+        if let VersionPolicy::Specific(wanted) = &brief.policy.versions {
             notices.extend(missing(wanted, &self.seen, base_path));
         }
-        self.notices.replace(name.as_str(), notices);
-
-        let all: Vec<_> = self.seen.keys().copied().collect();
-        if chosen.is_empty() && !choose(policy, &all).is_empty() {
-            // All that could be asked for is still being copied: until it is there, what was before stays. This is
-            // how a version renamed to the next number is taken without a gap.
-            return Ok(self.aspired.clone());
-        }
-        self.aspired = chosen.into_iter().filter_map(|version| self.aspire(version)).collect();
-        Ok(self.aspired.clone())
+        let versions = self.aspire(&chosen, brief, &mut notices);
+        self.notices.replace(brief.dir.name.as_str(), notices);
+        Ok(Found { versions, settles })
     }
 
-    /// Notes why nothing can be told of the model.
-    pub(crate) fn trouble(&mut self, name: &StreamName, status: Status) -> Status {
-        self.notices.replace(name.as_str(), BTreeSet::from([status.to_string()]));
-        status
-    }
-
-    /// Forgets versions that are not there any more, and looks at those that are new or not settled.
+    /// Forgets versions that are not there any more, and takes in those that are new.
     fn take_in(&mut self, paths: BTreeMap<Version, PathBuf>, is_first: bool) {
         self.seen.retain(|version, _| paths.contains_key(version));
         for (version, path) in paths {
-            let new = || Seen { path: path.clone(), observed: None, revision: 0, is_settled: is_first };
+            let new = || Seen { path: path.clone(), settling: Settling::new(is_first), is_taken: false };
             let seen = self.seen.entry(version).or_insert_with(new);
             seen.path = path;
-            if !seen.is_settled {
-                seen.look();
-            }
         }
     }
 
-    fn aspire(&mut self, version: Version) -> Option<Aspired<VersionPath>> {
-        let seen = self.seen.get_mut(&version)?;
-        seen.look();
-        let data = Ok(VersionPath { path: seen.path.clone() });
-        Some(Aspired { version, revision: seen.revision, data })
+    /// The chosen versions, or what was asked for before where there is a reason to stay with it.
+    fn aspire(
+        &self,
+        chosen: &[Version],
+        brief: &Brief<'_>,
+        notices: &mut BTreeSet<String>,
+    ) -> Vec<Aspired<VersionPath>> {
+        let all = self.seen.keys().copied().collect();
+        if chosen.is_empty() && !choose(&brief.policy.versions, all).is_empty() {
+            // All that could be asked for is still being copied: until it is there, what was before stays. This is
+            // how a version renamed to the next number is taken without a gap.
+            return brief.before.to_vec();
+        }
+        if chosen.is_empty() && brief.policy.keep_last && !brief.before.is_empty() {
+            notices.insert("the last versions stay loaded until there are others".to_owned());
+            return brief.before.to_vec();
+        }
+        let aspired = |version: &Version| {
+            let seen = self.seen.get(version)?;
+            let revision = revision(seen.settling.revision()?, brief.policy.revision);
+            Some(Aspired { version: *version, revision, data: Ok(VersionPath { path: seen.path.clone() }) })
+        };
+        chosen.iter().filter_map(aspired).collect()
     }
 }
 
+impl Seen {
+    fn may_be_asked_for(&self) -> bool {
+        self.is_taken || self.settling.is_presumed()
+    }
+}
+
+/// A number that changes with the files, and with the settings.
+fn revision(files: u64, settings: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (files, settings).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Those of the versions, which are ascending, that the policy asks for.
-fn choose(policy: &VersionPolicy, versions: &[Version]) -> Vec<Version> {
+fn choose(policy: &VersionPolicy, mut versions: Vec<Version>) -> Vec<Version> {
     match policy {
         VersionPolicy::Latest(count) => {
             let first = versions.len().saturating_sub((*count).max(1));
-            versions.iter().skip(first).copied().collect()
+            versions.split_off(first)
         }
-        VersionPolicy::All => versions.to_vec(),
+        VersionPolicy::All => versions,
         VersionPolicy::Specific(wanted) => {
-            versions.iter().filter(|version| wanted.contains(version)).copied().collect()
+            versions.retain(|version| wanted.contains(version));
+            versions
         }
     }
 }

@@ -19,6 +19,7 @@ mod stage;
 
 pub use platforms::Platforms;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,9 +29,11 @@ use salver_core_observe::Observer;
 use salver_core_status::Status;
 use salver_manager_aspired::AspiredManager;
 use salver_manager_monitor::Monitor;
-use salver_manager_source_file::{Config as SourceConfig, FileSystemSource, ModelDir, VersionPolicy};
+use salver_manager_source_file::{
+    Config as SourceConfig, FileSystemSource, ModelDir, ModelPolicy, PolicyFor,
+};
 use salver_plugins_host::HostServices;
-use salver_server_config::{Location, ModelEntry, ModelSettings, ServeConfig};
+use salver_server_config::{Location, ModelEntry, ModelSettings, SETTINGS_FILE, ServeConfig};
 use salver_server_inference::{GateOptions, Inference, ServedOptions};
 use salver_server_metrics::Registry;
 
@@ -134,22 +137,47 @@ fn served_options(config: &ServeConfig) -> ServedOptions {
 }
 
 fn source_config(config: &ServeConfig) -> SourceConfig {
-    let policy = config.version_policy.clone();
-    let policy_of = move |directory: &Path| -> Result<VersionPolicy, Status> {
-        Ok(ModelSettings::read(directory)?.version_policy.unwrap_or_else(|| policy.clone()))
-    };
-    let of_model = |entry: &ModelEntry| {
-        Some(ModelDir {
-            name: entry.name.clone(),
-            base_path: entry.base.folder()?.to_owned(),
-            policy: config.version_policy.clone(),
-        })
+    let discovery = &config.discovery;
+    let default_policy = ModelPolicy {
+        versions: config.version_policy.clone(),
+        poll_interval: discovery.poll_interval,
+        keep_last: discovery.keep_last_versions,
+        ..ModelPolicy::default()
     };
     SourceConfig {
-        models: config.models.models.iter().filter_map(of_model).collect(),
+        models: config.models.models.iter().filter_map(model_dir).collect(),
         repositories: folders(&config.repositories),
-        poll_interval: config.discovery.poll_interval,
-        default_policy: config.version_policy.clone(),
-        policy_for: Some(Arc::new(move |_name, directory| policy_of(directory))),
+        policy_for: Some(policy_for(default_policy.clone())),
+        default_policy,
+        settle: discovery.settle_time,
+        watch: discovery.watch,
     }
+}
+
+/// Where a model of the list is watched, if it is in a folder.
+fn model_dir(entry: &ModelEntry) -> Option<ModelDir> {
+    let versions = entry.versions.clone();
+    Some(ModelDir { versions, ..ModelDir::new(entry.name.clone(), entry.base.folder()?) })
+}
+
+/// What a model's own settings say, over what the server's say.
+fn policy_for(default: ModelPolicy) -> PolicyFor {
+    Arc::new(move |_name, directory| {
+        let settings = ModelSettings::read(directory)?;
+        Ok(ModelPolicy {
+            versions: settings.version_policy.unwrap_or_else(|| default.versions.clone()),
+            poll_interval: settings.poll_interval.unwrap_or(default.poll_interval),
+            marker: settings.complete_marker,
+            keep_last: default.keep_last,
+            revision: settings_revision(directory),
+        })
+    })
+}
+
+/// A number that changes when a model's settings file does, so that mending it mends the model.
+fn settings_revision(directory: &Path) -> u64 {
+    let metadata = std::fs::metadata(directory.join(SETTINGS_FILE)).ok();
+    let mut hasher = DefaultHasher::new();
+    metadata.map(|metadata| (metadata.len(), metadata.modified().ok())).hash(&mut hasher);
+    hasher.finish()
 }

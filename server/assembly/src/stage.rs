@@ -1,15 +1,12 @@
 //! Between source and manager: turns a version's directory into its loader.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use salver_core_loader::{Aspired, AspiredVersions, SharedTarget, Target};
 use salver_core_servable::StreamName;
 use salver_manager_source_file::VersionPath;
-use salver_server_config::SETTINGS_FILE;
 
 use crate::loader::{LoaderContext, ModelLoader};
 
@@ -40,24 +37,11 @@ impl Target<VersionPath> for ModelStage {
             _ => self.streams.lock().insert(stream.clone()),
         };
         let with_loader = |version: Aspired<VersionPath>| {
-            let revision = match &version.data {
-                Ok(directory) => with_settings(version.revision, &directory.path),
-                Err(_) => version.revision,
-            };
             let data =
                 version.data.map(|directory| ModelLoader::new(Arc::clone(&self.context), directory.path));
-            Aspired { version: version.version, revision, data }
+            Aspired { version: version.version, revision: version.revision, data }
         };
         let versions = versions.map(|versions| versions.into_iter().map(with_loader).collect());
         self.manager.set_aspired(AspiredVersions { stream, versions });
     }
-}
-
-/// A revision that also changes when the model's settings file does, so that mending it mends the model.
-fn with_settings(revision: u64, directory: &Path) -> u64 {
-    let settings = directory.parent().map(|model| model.join(SETTINGS_FILE));
-    let Some(Ok(metadata)) = settings.map(std::fs::metadata) else { return revision };
-    let mut hasher = DefaultHasher::new();
-    (revision, metadata.len(), metadata.modified().ok()).hash(&mut hasher);
-    hasher.finish()
 }

@@ -51,6 +51,8 @@ pub(crate) enum Changed {
 #[derive(Debug)]
 pub(crate) struct Inotify {
     queue: OwnedFd,
+    /// How many there may be.
+    most: usize,
     watches: Mutex<Watches>,
     has_warned: AtomicBool,
 }
@@ -68,7 +70,7 @@ impl Inotify {
     /// The system has none to give.
     pub(crate) fn new() -> io::Result<Self> {
         let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Self { queue, watches: Mutex::default(), has_warned: AtomicBool::new(false) })
+        Ok(Self { queue, most: MOST, watches: Mutex::default(), has_warned: AtomicBool::new(false) })
     }
 
     /// Begins to watch the folders of a place anew.
@@ -126,13 +128,13 @@ impl Visit<'_> {
         if self.watches.len() >= MOST_OF_ONE {
             return;
         }
-        if self.inotify.watches.lock().places.len() >= MOST {
-            return self.inotify.warn(folder, &format!("{MOST} folders are watched already"));
-        }
         match inotify::add_watch(&self.inotify.queue, folder, FLAGS) {
-            Ok(watch) => {
+            Ok(watch) if self.inotify.watches.lock().add(self.place, watch, self.inotify.most) => {
                 self.watches.insert(watch);
-                self.inotify.watches.lock().add(self.place, watch);
+            }
+            Ok(watch) => {
+                let _ = inotify::remove_watch(&self.inotify.queue, watch);
+                self.inotify.warn(folder, &format!("{} folders are watched already", self.inotify.most));
             }
             // Whoever reads it will see for themselves.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP) => {}
@@ -158,9 +160,14 @@ impl Visit<'_> {
 }
 
 impl Watches {
-    fn add(&mut self, place: PlaceId, watch: i32) {
+    /// Takes in a watch. False: it is a new one, and one too many.
+    fn add(&mut self, place: PlaceId, watch: i32, most: usize) -> bool {
+        if !self.places.contains_key(&watch) && self.places.len() >= most {
+            return false;
+        }
         self.places.entry(watch).or_default().insert(place);
         self.of_place.entry(place).or_default().insert(watch);
+        true
     }
 
     /// Leaves a place these watches alone, and returns those that nobody needs any more.
@@ -247,5 +254,83 @@ impl Drop for Listener {
         if thread.join().is_err() {
             tracing::error!("thread that watches model directories ended with a panic");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn at(places: &[PlaceId]) -> Changed {
+        Changed::At(places.iter().copied().collect())
+    }
+
+    fn watch(inotify: &Inotify, place: PlaceId, folders: &[&Path]) {
+        let mut visit = inotify.visit(place);
+        folders.iter().for_each(|folder| visit.enter(folder));
+        visit.end();
+    }
+
+    #[test]
+    fn a_change_is_told_of_to_every_place_that_watches_the_folder_now() {
+        let (inotify, folder) = (Inotify::new().unwrap(), tempfile::tempdir().unwrap());
+        let path = folder.path();
+        watch(&inotify, 1, &[path]);
+        watch(&inotify, 2, &[path]);
+        assert_eq!(inotify.read(), at(&[]));
+        fs::create_dir(path.join("1")).unwrap();
+        assert_eq!(inotify.read(), at(&[1, 2]));
+        inotify.forget(1);
+        fs::rename(path.join("1"), path.join("2")).unwrap();
+        assert_eq!(inotify.read(), at(&[2]));
+        inotify.visit(2).give_up();
+        fs::create_dir(path.join("3")).unwrap();
+        assert_eq!(inotify.read(), at(&[]));
+        assert!(inotify.watches.lock().places.is_empty() && inotify.watches.lock().of_place.is_empty());
+    }
+
+    #[test]
+    fn files_are_told_of_when_they_are_written_or_may_be_read_and_not_when_they_are_read() {
+        let (inotify, folder) = (Inotify::new().unwrap(), tempfile::tempdir().unwrap());
+        let file = folder.path().join("model");
+        fs::write(&file, "1").unwrap();
+        watch(&inotify, 1, &[folder.path()]);
+        fs::read(&file).unwrap();
+        fs::read_dir(folder.path()).unwrap();
+        assert_eq!(inotify.read(), at(&[]));
+        fs::write(&file, "2").unwrap();
+        assert_eq!(inotify.read(), at(&[1]));
+        fs::set_permissions(&file, fs::metadata(&file).unwrap().permissions()).unwrap();
+        assert_eq!(inotify.read(), at(&[1]));
+    }
+
+    #[test]
+    fn a_folder_that_goes_away_is_told_of_and_forgotten() {
+        let (inotify, folder) = (Inotify::new().unwrap(), tempfile::tempdir().unwrap());
+        let path = folder.path().join("m");
+        fs::create_dir(&path).unwrap();
+        watch(&inotify, 1, &[&path]);
+        fs::remove_dir(&path).unwrap();
+        assert_eq!(inotify.read(), at(&[1]));
+        assert!(inotify.watches.lock().places.is_empty());
+        watch(&inotify, 1, &[&path]);
+        assert!(!inotify.has_warned.load(Ordering::Relaxed), "whoever reads it sees for themselves");
+    }
+
+    #[test]
+    fn no_more_folders_are_watched_than_may_be_and_it_is_said_once() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let inotify = Inotify { most: 1, ..Inotify::new().unwrap() };
+        watch(&inotify, 1, &[first.path()]);
+        assert!(!inotify.has_warned.load(Ordering::Relaxed));
+        watch(&inotify, 1, &[first.path()]);
+        assert!(!inotify.has_warned.load(Ordering::Relaxed), "it is watched already");
+        watch(&inotify, 2, &[second.path()]);
+        assert!(inotify.has_warned.load(Ordering::Relaxed));
+        fs::create_dir(second.path().join("1")).unwrap();
+        assert_eq!(inotify.read(), at(&[]));
+        fs::create_dir(first.path().join("1")).unwrap();
+        assert_eq!(inotify.read(), at(&[1]));
     }
 }

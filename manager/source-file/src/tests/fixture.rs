@@ -110,10 +110,10 @@ impl Fixture {
         self.agenda.start(self.clock.now()).unwrap()
     }
 
-    /// Ends a look, looks at what is due then, and returns what is asked for last of each model.
-    pub(super) fn carry_out(&mut self, job: Job) -> BTreeMap<String, Versions> {
+    /// Ends a look, and returns what is asked for thereupon.
+    pub(super) fn finish(&mut self, job: Job) -> BTreeMap<String, Versions> {
         self.agenda.finish(self.scanner.carry_out(job), self.clock.now());
-        self.work()
+        self.listen()
     }
 
     /// Looks at what is due, and returns what is asked for last of each model.
@@ -124,6 +124,10 @@ impl Fixture {
             let done = self.scanner.carry_out(job);
             self.agenda.finish(done, now);
         }
+        self.listen()
+    }
+
+    fn listen(&mut self) -> BTreeMap<String, Versions> {
         let mut told = BTreeMap::new();
         for news in self.agenda.take_news() {
             if let News::Aspired(AspiredVersions { stream, versions }) = news {

@@ -3,6 +3,7 @@
 
 mod discovery;
 mod fixture;
+mod interleavings;
 mod models;
 mod settling;
 mod threads;

@@ -189,7 +189,7 @@ fn a_look_that_hangs_is_an_error_of_its_model_and_is_waited_for_no_longer_than_f
     assert!(error.message().ends_with("/a` has taken longer than 5 s"), "{error}");
     assert!(!fixture.is_awaited());
     assert!(!fixture.pass(1000).contains_key("a"), "that was said once");
-    assert_eq!(numbers(&fixture.carry_out(hanging)["a"]), [1]);
+    assert_eq!(numbers(&fixture.finish(hanging)["a"]), [1]);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn what_hangs_and_is_not_wanted_any_more_is_not_told_of_when_it_comes_back() {
     fixture.add("m/1");
     let hanging = fixture.start();
     assert_eq!(fixture.update(Vec::new())["m"], Ok(Vec::new()));
-    assert!(fixture.carry_out(hanging).is_empty());
+    assert!(fixture.finish(hanging).is_empty());
     // Wanted again, with another policy, while the look by the old one still hangs.
     let m = ModelDir::new("m", fixture.path("m"));
     fixture.add("m/2").update(vec![m.clone()]);
@@ -206,7 +206,8 @@ fn what_hangs_and_is_not_wanted_any_more_is_not_told_of_when_it_comes_back() {
     let hanging = fixture.start();
     let versions = Some(VersionPolicy::All);
     assert!(fixture.update(vec![ModelDir { versions, ..m }]).is_empty());
-    assert_eq!(numbers(&fixture.carry_out(hanging)["m"]), [1, 2]);
+    assert!(fixture.finish(hanging).is_empty() && fixture.is_awaited());
+    assert_eq!(numbers(&fixture.work()["m"]), [1, 2]);
 }
 
 #[test]

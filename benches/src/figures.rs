@@ -10,6 +10,10 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) struct Rounds(Vec<f64>);
 
 impl Rounds {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn push(&mut self, figure: f64) {
         self.0.push(figure);
     }
@@ -24,6 +28,13 @@ impl Rounds {
         } else {
             of(middle)
         }
+    }
+
+    /// From the least to the most, over the median.
+    pub(crate) fn spread(&self) -> f64 {
+        let sorted = self.sorted();
+        let spread = sorted.last().zip(sorted.first()).map_or(0.0, |(most, least)| most - least);
+        spread / self.median()
     }
 
     /// Round by round, these figures over those of `other`: both are disturbed alike.
@@ -129,6 +140,7 @@ mod tests {
     fn the_median_is_in_the_middle_and_beside_it_are_the_least_and_the_most() {
         assert_eq!(rounds(&[3.0, 1.0, 200.0]).to_string(), "3.00 (1.00..200)");
         assert_eq!(rounds(&[4.0, 1.0, 2.0, 9.0]).median(), 3.0);
+        assert_eq!(rounds(&[4.0, 1.0, 2.0, 7.0]).spread(), 2.0);
     }
 
     #[test]

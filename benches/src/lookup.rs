@@ -1,194 +1,229 @@
 //! From a name and a version to a handle and back, quiet and while a writer swaps a version every millisecond.
 //!
-//! The shape is that of TensorFlow Serving's `BM_GetServableHandle`: 10 streams of 2 versions, 1024 requests drawn
-//! beforehand, of which 80 % ask for the latest version and 20 % for a specific one.
+//! The shapes are those of TensorFlow Serving's `core/aspired_versions_manager_benchmark.cc`: `BM_GetServableHandle`
+//! on one thread, and `BM_{NoWork,Work}_{NoUpdates,FrequentUpdates}_Reads` on 1 to 64. Beside the serving map stand
+//! what one would write without it. `cargo bench -p salver-benches` has those of one thread in criterion's form.
 
 mod contenders;
+mod histogram;
+mod load;
 
-use std::hint::black_box;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-use salver_core_servable::{Version, VersionChoice};
-
-use crate::figures::{Promise, Rounds, Want, thread_cpu_time};
+use crate::figures::{Figure, Promise, Rounds, Want};
 use crate::machine::cores;
-use contenders::{Contender, Locked, Salver, Swapped};
+use contenders::{Contender as _, Locked, Request, STREAMS, Salver, Sharded, Swapped, VERSIONS, draw, label};
+use histogram::Histogram;
+use load::{AtWork, Count, Done, round};
+use salver_core_servable::VersionChoice;
 
-const STREAMS: usize = 10;
-const VERSIONS: [i64; 2] = [1, 2];
-const REQUESTS: usize = 1024;
-const ROUNDS: usize = 7;
-const ROUND: Duration = Duration::from_millis(100);
-const SWAP_EVERY: Duration = Duration::from_millis(1);
+const ROUNDS: usize = 5;
+const THREADS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 const PROMISED_MILLIONS: f64 = 10.0;
 
-/// One look-up to do.
-struct Request {
-    name: String,
-    choice: VersionChoice<'static>,
+pub(crate) fn run() -> anyhow::Result<Vec<Promise>> {
+    let promises = handles()?;
+    reads()?;
+    tails();
+    Ok(promises)
 }
 
-pub(crate) fn run() -> anyhow::Result<Vec<Promise>> {
-    let requests = draw();
-    let (salver, locked, swapped) = (Salver::new(), Locked::new(), Swapped::new());
-    let mut threads = vec![1, cores(), 4, 8];
-    threads.sort_unstable();
-    threads.dedup();
+/// Every contender with this many streams of these versions.
+fn contenders(streams: usize, versions: &[i64]) -> [Box<dyn AtWork>; 4] {
+    [
+        Box::new(Salver::holding(streams, versions)),
+        Box::new(Swapped::holding(streams, versions)),
+        Box::new(Locked::holding(streams, versions)),
+        Box::new(Sharded::holding(streams, versions)),
+    ]
+}
 
-    let mut series: Vec<Series<'_>> = Vec::new();
-    for &threads in &threads {
+/// `BM_GetServableHandle`, and the same on every core, by label, and with swaps: what is promised.
+fn handles() -> anyhow::Result<Vec<Promise>> {
+    let contenders = contenders(STREAMS, &VERSIONS);
+    let labelled = Salver::holding(STREAMS, &VERSIONS);
+    let [older, _] = VERSIONS;
+    label(&labelled, STREAMS, older);
+    let drawn = draw();
+    let stable = |Request { name, .. }: &Request| Request {
+        name: name.clone(),
+        choice: VersionChoice::Label("stable"),
+    };
+    let by_label: Vec<Request> = drawn.iter().map(stable).collect();
+
+    let mut threads = vec![1, cores()];
+    threads.dedup();
+    let mut series = Vec::new();
+    for threads in threads {
         for is_swapping in [false, true] {
-            series.push(Series::new("serving map", &salver, threads, is_swapping));
-            if threads <= cores() {
-                series.push(Series::new("RwLock<HashMap> of Arcs", &locked, threads, is_swapping));
-                series.push(Series::new("ArcSwap<HashMap> of Arcs", &swapped, threads, is_swapping));
+            for contender in &contenders {
+                series.push(Handles::new(contender.name(), contender.as_ref(), &drawn, threads, is_swapping));
             }
+            series.push(Handles::new(BY_LABEL, &labelled, &by_label, threads, is_swapping));
         }
     }
     for _ in 0..ROUNDS {
         for one in &mut series {
-            one.round(&requests)?;
+            one.round()?;
         }
     }
 
+    println!("  10 streams of 2 versions, 80 % latest, 20 % specific; handle dropped (BM_GetServableHandle)");
     println!(
-        "  million look-ups per second of a thread's CPU time, handle dropped; all threads together by the clock"
+        "  million look-ups per second of a thread's CPU time; and of all threads together by the clock"
     );
-    println!("  {:<26} {:>7}  {:<8} {:<22} {:<22}", "", "threads", "writer", "per core", "by the clock");
+    println!("  {:<22} {:>7}  {:<8} {:<24} {:<24}", "", "threads", "writer", "per core", "by the clock");
     for one in &series {
-        let (threads, writer) = (one.threads, if one.is_swapping { "swaps" } else { "quiet" });
-        println!("  {:<26} {threads:>7}  {writer:<8} {:<22} {:<22}", one.name, one.per_core, one.together);
+        let writer = if one.is_swapping { "swaps" } else { "quiet" };
+        let Handles { name, threads, per_core, together, .. } = one;
+        println!("  {name:<22} {threads:>7}  {writer:<8} {per_core:<24} {together:<24}");
     }
-    let at_all_cores = |is_swapping: bool| {
-        let all_cores = |one: &&Series<'_>| {
-            one.threads == cores() && one.is_swapping == is_swapping && one.name == "serving map"
-        };
-        series.iter().find(all_cores).map_or(0.0, |one| one.per_core.median())
+    let promise = |what: &str, name: &str, is_swapping: bool| {
+        let on_all_cores =
+            |one: &&Handles<'_>| (one.name, one.threads, one.is_swapping) == (name, cores(), is_swapping);
+        let found = series.iter().find(on_all_cores).map_or(0.0, |one| one.per_core.median());
+        Promise::new(
+            format!("lookup_per_second_per_core.{what}"),
+            found,
+            "million/s",
+            Want::AtLeast(PROMISED_MILLIONS),
+        )
     };
-    let promise = |name, value| Promise::new(name, value, "million/s", Want::AtLeast(PROMISED_MILLIONS));
     Ok(vec![
-        promise("lookup_per_second_per_core.quiet", at_all_cores(false)),
-        promise("lookup_per_second_per_core.swapping", at_all_cores(true)),
+        promise("quiet", Salver::NAME, false),
+        promise("swapping", Salver::NAME, true),
+        promise("by_label.quiet", BY_LABEL, false),
+        promise("by_label.swapping", BY_LABEL, true),
     ])
 }
 
-/// The requests, the same in every run.
-fn draw() -> Vec<Request> {
-    // Marsaglia's xorshift: any sequence without a pattern does.
-    let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mut below = |bound: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) % bound
-    };
-    let mut request = || {
-        let name = name_of(below(STREAMS as u64) as usize);
-        let is_latest = below(100) < 80;
-        let [older, newer] = VERSIONS;
-        let version = Version::new(if below(2) == 0 { older } else { newer });
-        let choice = match version {
-            Some(version) if !is_latest => VersionChoice::Specific(version),
-            _ => VersionChoice::Latest,
-        };
-        Request { name, choice }
-    };
-    (0..REQUESTS).map(|_| request()).collect()
-}
-
-fn name_of(stream: usize) -> String {
-    format!("stream-{stream}")
-}
+const BY_LABEL: &str = "serving map, by label";
 
 /// The figures of one contender under one load.
-struct Series<'a> {
+struct Handles<'a> {
     name: &'static str,
-    contender: &'a dyn Measure,
+    contender: &'a dyn AtWork,
+    requests: &'a [Request],
     threads: usize,
     is_swapping: bool,
     per_core: Rounds,
     together: Rounds,
 }
 
-impl<'a> Series<'a> {
-    fn new(name: &'static str, contender: &'a dyn Measure, threads: usize, is_swapping: bool) -> Self {
+impl<'a> Handles<'a> {
+    fn new(
+        name: &'static str,
+        contender: &'a dyn AtWork,
+        requests: &'a [Request],
+        threads: usize,
+        is_swapping: bool,
+    ) -> Self {
         let (per_core, together) = Default::default();
-        Self { name, contender, threads, is_swapping, per_core, together }
+        Self { name, contender, requests, threads, is_swapping, per_core, together }
     }
 
-    fn round(&mut self, requests: &[Request]) -> anyhow::Result<()> {
-        let (is_done, ready) = (AtomicBool::new(false), Barrier::new(self.threads + 1));
-        let (is_done, ready, contender) = (&is_done, &ready, self.contender);
-        let (counts, elapsed) = thread::scope(|scope| {
-            let readers: Vec<_> = (0..self.threads)
-                .map(|_| {
-                    scope.spawn(move || {
-                        ready.wait();
-                        contender.read(requests, is_done)
-                    })
-                })
-                .collect();
-            if self.is_swapping {
-                scope.spawn(move || contender.write(is_done));
-            }
-            ready.wait();
-            let start = std::time::Instant::now();
-            thread::sleep(ROUND);
-            is_done.store(true, Ordering::Relaxed);
-            let counts: Vec<_> =
-                readers.into_iter().map(|reader| reader.join().unwrap_or_default()).collect();
-            (counts, start.elapsed())
-        });
-        let misses: u64 = counts.iter().map(|count| count.misses).sum();
-        anyhow::ensure!(misses == 0, "{}: {misses} look-ups found nothing", self.name);
-        let millions = |found: u64| found as f64 / 1e6;
-        let per_core: f64 = counts.iter().map(|count| millions(count.found) / count.cpu.as_secs_f64()).sum();
-        self.per_core.push(per_core / counts.len() as f64);
-        self.together.push(millions(counts.iter().map(|count| count.found).sum()) / elapsed.as_secs_f64());
+    fn round(&mut self) -> anyhow::Result<()> {
+        let turn = AtomicUsize::new(0);
+        let replace = || self.contender.replace(turn.fetch_add(1, Ordering::Relaxed));
+        let read = |end: &_| self.contender.answer(self.requests, end);
+        let done = round(self.threads, read, self.is_swapping.then_some(&replace));
+        let millions = millions(self.name, &done)?;
+        let per_core = done.readers.iter().map(|count| count.found as f64 / 1e6 / count.cpu.as_secs_f64());
+        self.per_core.push(per_core.sum::<f64>() / done.readers.len() as f64);
+        self.together.push(millions);
         Ok(())
     }
 }
 
-/// What one thread did.
-#[derive(Default)]
-struct Count {
-    found: u64,
-    misses: u64,
-    cpu: Duration,
+/// Million look-ups per second by the clock.
+///
+/// # Errors
+/// A look-up that found nothing.
+fn millions(name: &str, done: &Done<Count>) -> anyhow::Result<f64> {
+    let missed: u64 = done.readers.iter().map(|count| count.missed).sum();
+    anyhow::ensure!(missed == 0, "{name}: {missed} look-ups found nothing");
+    let found: u64 = done.readers.iter().map(|count| count.found).sum();
+    Ok(found as f64 / 1e6 / done.elapsed.as_secs_f64())
 }
 
-/// A contender at work. The loops are generic, so that nothing but the look-up is called through a pointer.
-trait Measure: Sync {
-    fn read(&self, requests: &[Request], is_done: &AtomicBool) -> Count;
-    fn write(&self, is_done: &AtomicBool);
-}
-
-impl<C: Contender> Measure for C {
-    fn read(&self, requests: &[Request], is_done: &AtomicBool) -> Count {
-        let (mut count, start) = (Count::default(), thread_cpu_time());
-        while !is_done.load(Ordering::Relaxed) {
-            for Request { name, choice } in requests {
-                let is_found = self.look_up(black_box(name), black_box(*choice));
-                count.found += u64::from(is_found);
-                count.misses += u64::from(!is_found);
+/// `BM_{NoWork,Work}_{NoUpdates,FrequentUpdates}_Reads`: the latest of one stream, on more and more threads.
+fn reads() -> anyhow::Result<()> {
+    let contenders = contenders(1, &[0]);
+    let versions = contenders.each_ref().map(|_| AtomicI64::new(0));
+    let shapes = [(false, false), (false, true), (true, false), (true, true)];
+    let mut figures = vec![Rounds::default(); shapes.len() * contenders.len() * THREADS.len()];
+    for _ in 0..ROUNDS {
+        let mut figure = figures.iter_mut();
+        for (with_work, is_swapping) in shapes {
+            for (contender, version) in contenders.iter().zip(&versions) {
+                for threads in THREADS {
+                    let advance = || contender.advance(version.fetch_add(1, Ordering::Relaxed));
+                    let read = |end: &_| contender.read(with_work, end);
+                    let done = round(threads, read, is_swapping.then_some(&advance));
+                    let millions = millions(contender.name(), &done)?;
+                    if let Some(figure) = figure.next() {
+                        figure.push(millions);
+                    }
+                }
             }
         }
-        count.cpu = thread_cpu_time() - start;
-        count
     }
 
-    /// Replaces the newer version of each stream in turn.
-    fn write(&self, is_done: &AtomicBool) {
-        let [_, newer] = VERSIONS;
-        for stream in (0..STREAMS).cycle() {
-            if is_done.load(Ordering::Relaxed) {
-                return;
+    println!(
+        "\n  the latest of one stream and a look at it; million items per second, all threads, by the clock"
+    );
+    println!("  (BM_{{NoWork,Work}}_{{NoUpdates,FrequentUpdates}}_Reads); spread: the widest of a line");
+    let threads = THREADS.map(|threads| format!("{threads:>7}")).join("");
+    println!("  {:<18} {:<8} {:<8}{threads}  spread", "threads", "", "writer");
+    let mut figure = figures.chunks(THREADS.len());
+    for (with_work, is_swapping) in shapes {
+        for contender in &contenders {
+            let line = figure.next().unwrap_or_default();
+            let medians: String =
+                line.iter().map(|rounds| format!("{:>7}", Figure(rounds.median()))).collect();
+            let spread = line.iter().map(Rounds::spread).fold(0.0, f64::max) * 100.0;
+            let work = if with_work { "work" } else { "no work" };
+            let writer = if is_swapping { "swaps" } else { "quiet" };
+            println!("  {:<18} {work:<8} {writer:<8}{medians}  {spread:.0} %", contender.name());
+        }
+    }
+    Ok(())
+}
+
+/// How long one look-up takes on more and more threads, while a version is swapped each millisecond.
+fn tails() {
+    let contenders = contenders(1, &[0]);
+    let versions = contenders.each_ref().map(|_| AtomicI64::new(0));
+    let mut figures = vec![[const { Rounds::new() }; 4]; contenders.len() * THREADS.len()];
+    for _ in 0..ROUNDS {
+        let mut figure = figures.iter_mut();
+        for (contender, version) in contenders.iter().zip(&versions) {
+            for threads in THREADS {
+                let advance = || contender.advance(version.fetch_add(1, Ordering::Relaxed));
+                let done = round(threads, |end| contender.time(end), Some(&advance));
+                let mut all = Histogram::default();
+                done.readers.iter().for_each(|histogram| all.merge(histogram));
+                if let Some([median, p99, p999, swaps]) = figure.next() {
+                    median.push(all.quantile(0.5));
+                    p99.push(all.quantile(0.99));
+                    p999.push(all.quantile(0.999));
+                    swaps.push(done.swaps as f64 / done.elapsed.as_secs_f64());
+                }
             }
-            thread::sleep(SWAP_EVERY);
-            self.swap(&name_of(stream), newer);
+        }
+    }
+
+    println!(
+        "\n  nanoseconds of one look-up while a version is swapped each millisecond, reading the clock included"
+    );
+    println!("  {:<18} {:>7}  {:<20} {:<20} {:<24} swaps/s", "", "threads", "p50", "p99", "p99.9");
+    let mut figure = figures.iter();
+    for contender in &contenders {
+        for threads in THREADS {
+            if let Some([median, p99, p999, swaps]) = figure.next() {
+                let (name, swaps) = (contender.name(), Figure(swaps.median()));
+                println!("  {name:<18} {threads:>7}  {median:<20} {p99:<20} {p999:<24} {swaps}");
+            }
         }
     }
 }

@@ -1,10 +1,14 @@
-//! `cargo xtask bench`: packs the server and runs `benches`, which prints each figure beside its promise.
+//! `cargo xtask bench`: packs the server where that is measured, and runs `benches`, which prints each figure beside its
+//! promise.
 //!
 //! A promise that is missed is a line to read, not a failure: machines differ.
 
 use crate::bundle;
 use crate::test::test_bundle;
 use crate::workspace::{cargo, run as run_command};
+
+/// What is measured without the server.
+const BARE: [&str; 1] = ["lookup"];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -15,7 +19,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bundle = test_bundle();
-    bundle::make(&bundle, &bundle::Platform::ALL, false)?;
+    let is_bare = |name: &String| BARE.contains(&name.as_str());
+    if args.names.is_empty() || !args.names.iter().all(is_bare) {
+        bundle::make(&bundle, &bundle::Platform::ALL, false)?;
+    }
     let mut benches = cargo(["run", "--quiet", "--release", "--package", "salver-benches", "--"]);
     run_command(benches.args(&args.names).env("SALVER_BUNDLE", &bundle))
 }

@@ -38,7 +38,7 @@ struct Stream<T: ?Sized> {
 }
 
 impl<T: ?Sized> ServingMap<T> {
-    /// An empty map whose handles are counted in as many places as threads run at once.
+    /// An empty map whose handles are counted in more places than threads run at once.
     pub fn new() -> Self {
         Self::with_shards(lane::default_shards())
     }

@@ -72,7 +72,11 @@ fn run(file: &str) {
     let server = Server::start(&bundle, &repository, &["--rest-timeout=2s"]);
     server.wait_until_available(0, "tagged", 1);
     server.wait_until_available(0, "tagged", 2);
-    let output = pytest(&python, file).env("SALVER_ADDRESS", server.address().to_string()).output().unwrap();
+    check(pytest(&python, file).env("SALVER_ADDRESS", server.address().to_string()));
+}
+
+fn check(pytest: &mut Command) {
+    let output = pytest.output().unwrap();
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     // So that nobody takes a file without tests for one that passed.
@@ -100,6 +104,28 @@ fn tritonclient_over_http_gets_right_answers_binary_and_json() {
 #[test]
 fn tensorflow_serving_s_own_client_gets_right_answers() {
     run("test_tfserving_grpc.py");
+}
+
+#[test]
+fn tensorflow_serving_s_own_client_changes_which_models_are_served() {
+    let (Some(bundle), Some(python)) = (Bundle::from_env(), python()) else { return };
+    let repository = repository();
+    repository.settings("tagged", "");
+    let path = repository.path().display();
+    let list = format!(
+        "model_config_list {{ config {{
+            name: 'tagged' base_path: '{path}/tagged' model_version_policy {{ specific {{ versions: 1 }} }}
+        }} }}"
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), list).unwrap();
+    let server = Server::launch_with(&bundle, &[], |command| {
+        command.arg("--model-config-file").arg(file.path());
+    });
+    server.wait_until_available(0, "tagged", 1);
+    let mut pytest = pytest(&python, "test_tfserving_reload.py");
+    pytest.env("SALVER_ADDRESS", server.address().to_string()).env("SALVER_REPOSITORY", repository.path());
+    check(&mut pytest);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the server tells about its models.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,11 +10,15 @@ use std::time::{Duration, Instant};
 use salver_core_servable::StreamName;
 use salver_core_status::Status;
 use salver_manager_monitor::Monitor;
-use salver_server_inference::{Catalog, Readiness, VersionStatus};
+use salver_manager_serving_map::ServingMap;
+use salver_server_inference::{Catalog, LabelStatus, Readiness, Served, VersionStatus};
+
+use crate::stage::ModelStage;
 
 /// Answers from the monitor, and knows how far the server as a whole is.
 pub(crate) struct ServerCatalog {
     monitor: Arc<Monitor>,
+    serving: Arc<ServingMap<Served>>,
     phase: AtomicU8,
 }
 
@@ -22,17 +27,19 @@ const READY: u8 = 1;
 const DRAINING: u8 = 2;
 
 impl ServerCatalog {
-    /// A catalog that becomes ready when every repository is there, and every model of `first` has a version available
-    /// or has failed.
+    /// A catalog that becomes ready when every repository is there, and every model that `stage`
+    /// heard of has a version available or has failed.
     ///
     /// # Errors
     /// The thread that waits for this cannot be started.
     pub(crate) fn start(
         monitor: Arc<Monitor>,
+        serving: Arc<ServingMap<Served>>,
         repositories: Vec<PathBuf>,
-        first: impl Fn() -> Vec<StreamName> + Send + 'static,
+        stage: Arc<ModelStage>,
     ) -> Result<Arc<Self>, Status> {
-        let catalog = Arc::new(Self { monitor: Arc::clone(&monitor), phase: AtomicU8::new(STARTING) });
+        let phase = AtomicU8::new(STARTING);
+        let catalog = Arc::new(Self { monitor: Arc::clone(&monitor), serving, phase });
         let waiting = Arc::downgrade(&catalog);
         let wait = move || {
             /// How often the thread looks whether there still is a server to become ready.
@@ -47,7 +54,7 @@ impl ServerCatalog {
                     thread::park_timeout(LOOK);
                     continue;
                 }
-                if monitor.wait_until_settled(&first(), Instant::now() + LOOK) {
+                if monitor.wait_until_settled(&stage.streams(), Instant::now() + LOOK) {
                     if let Some(catalog) = waiting.upgrade() {
                         catalog.become_ready();
                     }
@@ -87,6 +94,13 @@ impl Catalog for ServerCatalog {
             VersionStatus::new(status.version, status.state, status.error)
         };
         Some(versions.into_iter().map(status).collect())
+    }
+
+    fn labels(&self, model: &str) -> BTreeMap<String, LabelStatus> {
+        let labels = self.serving.labels(model).into_iter();
+        labels
+            .map(|(name, label)| (name, LabelStatus { wanted: label.wanted, attached: label.attached }))
+            .collect()
     }
 
     fn trouble(&self, model: &str) -> Option<Status> {

@@ -5,35 +5,35 @@
 //! [`Inference`] answers from what is loaded.
 //!
 //! ```text
-//! FileSystemSource --> ModelStage --> AspiredManager --> ServingMap --> Inference
-//!                      (platforms)         |
-//!                                          +--> Monitor --> Catalog
+//! Sources --> ModelStage --> AspiredManager --> ServingMap --> Inference
+//!    ^        (platforms,         |
+//!    |         labels)            +--> Monitor --> Catalog
+//! Control
 //! ```
 
 mod catalog;
+mod control;
 mod figures;
 mod loader;
 mod platforms;
 mod report;
+mod settings;
+mod sources;
 mod stage;
 
+pub use control::Control;
 pub use platforms::Platforms;
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use salver_core_loader::Source as _;
+use parking_lot::{Condvar, Mutex};
 use salver_core_observe::Observer;
 use salver_core_status::Status;
 use salver_manager_aspired::AspiredManager;
 use salver_manager_monitor::Monitor;
-use salver_manager_source_file::{
-    Config as SourceConfig, FileSystemSource, ModelDir, ModelPolicy, PolicyFor,
-};
 use salver_plugins_host::HostServices;
-use salver_server_config::{Location, ModelEntry, ModelSettings, SETTINGS_FILE, ServeConfig};
+use salver_server_config::ServeConfig;
 use salver_server_inference::{GateOptions, Inference, ServedOptions};
 use salver_server_metrics::Registry;
 
@@ -41,12 +41,14 @@ use crate::catalog::ServerCatalog;
 use crate::figures::Figures;
 use crate::loader::{LoaderContext, ModelLoader};
 use crate::report::Report;
+use crate::settings::Settings;
+use crate::sources::{Sources, folders};
 use crate::stage::ModelStage;
 
 /// A server without its network side. Dropping it stops the source and unloads everything.
 pub struct Assembly {
     // Dropped in this order: nothing is aspired any more, then everything is unloaded.
-    source: Option<FileSystemSource>,
+    control: Arc<Control>,
     manager: Arc<AspiredManager<ModelLoader>>,
     catalog: Arc<ServerCatalog>,
     inference: Arc<Inference>,
@@ -82,17 +84,41 @@ impl Assembly {
             after_unload: Some(Arc::new(salver_server_memory::trim)),
             ..salver_manager_aspired::Options::new(Arc::new(report))
         })?;
+        let settings = Arc::new(Settings::new(config));
         let context = Arc::new(LoaderContext {
             platforms,
+            settings: Arc::clone(&settings),
             served: served_options(config),
             observer: Arc::clone(&observer),
         });
-        let stage = Arc::new(ModelStage::new(context, Arc::clone(&manager) as _));
-        let mut source = FileSystemSource::new(source_config(config));
-        source.connect(Arc::clone(&stage) as _);
-        let catalog = ServerCatalog::start(monitor, folders(&config.repositories), move || stage.streams())?;
-        let inference = Inference::new(manager.serving(), Arc::clone(&catalog) as _, observer);
-        Ok(Self { source: Some(source), manager, catalog, inference })
+        let serving = manager.serving();
+        let (to_manager, labels) = (Arc::clone(&manager) as _, Arc::clone(&serving));
+        let stage = Arc::new(ModelStage::new(Arc::clone(&context), to_manager, labels));
+        let sources = Sources::start(config, &settings, &stage);
+        let catalog = ServerCatalog::start(
+            Arc::clone(&monitor),
+            Arc::clone(&serving),
+            folders(&config.repositories),
+            Arc::clone(&stage),
+        )?;
+        let inference = Inference::new(serving, Arc::clone(&catalog) as _, observer);
+        let control = Arc::new(Control {
+            context,
+            stage,
+            monitor,
+            sources: Mutex::new(Some(sources)),
+            stopped: Condvar::new(),
+            list: Mutex::new(config.models.clone()),
+        });
+        if let Some(file) = config.model_list_file.clone() {
+            control.follow(file)?;
+        }
+        Ok(Self { control, manager, catalog, inference })
+    }
+
+    /// What changes which models are served.
+    pub fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.control)
     }
 
     /// What answers requests.
@@ -108,9 +134,9 @@ impl Assembly {
     /// Unloads everything. Returns whether all of it was gone by the end of `timeout`.
     ///
     /// What was not is left to the end of the process: a load that heeds no cancellation cannot be waited for.
-    pub fn shut_down(mut self, timeout: Duration) -> bool {
+    pub fn shut_down(self, timeout: Duration) -> bool {
         self.drain();
-        self.source = None;
+        self.control.stop();
         let all_gone = self.manager.shut_down(Instant::now() + timeout);
         if !all_gone {
             // Dropping the manager joins its threads.
@@ -120,9 +146,11 @@ impl Assembly {
     }
 }
 
-/// Those that are folders of this machine.
-fn folders(locations: &[Location]) -> Vec<PathBuf> {
-    locations.iter().filter_map(Location::folder).map(Path::to_owned).collect()
+impl Drop for Assembly {
+    fn drop(&mut self) {
+        // Others may hold on to the control.
+        self.control.stop();
+    }
 }
 
 fn served_options(config: &ServeConfig) -> ServedOptions {
@@ -134,50 +162,4 @@ fn served_options(config: &ServeConfig) -> ServedOptions {
             max_waiting: limits.max_queued_requests,
         },
     }
-}
-
-fn source_config(config: &ServeConfig) -> SourceConfig {
-    let discovery = &config.discovery;
-    let default_policy = ModelPolicy {
-        versions: config.version_policy.clone(),
-        poll_interval: discovery.poll_interval,
-        keep_last: discovery.keep_last_versions,
-        ..ModelPolicy::default()
-    };
-    SourceConfig {
-        models: config.models.models.iter().filter_map(model_dir).collect(),
-        repositories: folders(&config.repositories),
-        policy_for: Some(policy_for(default_policy.clone())),
-        default_policy,
-        settle: discovery.settle_time,
-        watch: discovery.watch,
-    }
-}
-
-/// Where a model of the list is watched, if it is in a folder.
-fn model_dir(entry: &ModelEntry) -> Option<ModelDir> {
-    let versions = entry.versions.clone();
-    Some(ModelDir { versions, ..ModelDir::new(entry.name.clone(), entry.base.folder()?) })
-}
-
-/// What a model's own settings say, over what the server's say.
-fn policy_for(default: ModelPolicy) -> PolicyFor {
-    Arc::new(move |_name, directory| {
-        let settings = ModelSettings::read(directory)?;
-        Ok(ModelPolicy {
-            versions: settings.version_policy.unwrap_or_else(|| default.versions.clone()),
-            poll_interval: settings.poll_interval.unwrap_or(default.poll_interval),
-            marker: settings.complete_marker,
-            keep_last: default.keep_last,
-            revision: settings_revision(directory),
-        })
-    })
-}
-
-/// A number that changes when a model's settings file does, so that mending it mends the model.
-fn settings_revision(directory: &Path) -> u64 {
-    let metadata = std::fs::metadata(directory.join(SETTINGS_FILE)).ok();
-    let mut hasher = DefaultHasher::new();
-    metadata.map(|metadata| (metadata.len(), metadata.modified().ok())).hash(&mut hasher);
-    hasher.finish()
 }

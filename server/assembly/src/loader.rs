@@ -1,62 +1,115 @@
 //! Loads one version of a model with the platform that is right for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use salver_core_loader::{Cancellation, LoadContext, Loader};
+use salver_core_loader::{LoadContext, Loader};
 use salver_core_observe::{Metric, Observer};
-use salver_core_platform::LoadRequest;
+use salver_core_platform::{Cancellation, LoadRequest, Options, Platform};
+use salver_core_resource::{Allocation, Estimate};
 use salver_core_servable::ServableId;
 use salver_core_status::{Code, Status};
-use salver_server_config::ModelSettings;
+use salver_manager_source_file::VersionPath;
 use salver_server_inference::{Served, ServedOptions};
 
 use crate::Platforms;
+use crate::settings::Settings;
 
 /// What all loaders share.
 pub(crate) struct LoaderContext {
     pub(crate) platforms: Platforms,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) served: ServedOptions,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
-/// Loads the version whose files are in one directory.
+/// Where a version is stored.
+#[derive(Clone, Debug)]
+pub(crate) enum Stored {
+    /// In a folder of this machine.
+    Folder(PathBuf),
+}
+
+impl From<VersionPath> for Stored {
+    fn from(version: VersionPath) -> Self {
+        Stored::Folder(version.path)
+    }
+}
+
+/// Loads a version from where it is stored.
 pub(crate) struct ModelLoader {
     context: Arc<LoaderContext>,
+    stored: Stored,
+}
+
+/// A version's files, and what is to be done with them.
+struct Chosen<'a> {
     directory: PathBuf,
+    platform: &'a dyn Platform,
+    options: Options,
 }
 
 impl ModelLoader {
-    pub(crate) fn new(context: Arc<LoaderContext>, directory: PathBuf) -> Self {
-        Self { context, directory }
+    pub(crate) fn new(context: Arc<LoaderContext>, stored: Stored) -> Self {
+        Self { context, stored }
     }
 
-    fn load_model(&self, id: &ServableId, cancel: Cancellation<'_>) -> Result<Served, Status> {
-        let settings = match self.directory.parent() {
-            Some(model) => ModelSettings::read(model)?,
-            None => ModelSettings::default(),
+    /// The version's files on this machine, where they are here already.
+    fn folder(&self) -> Option<&Path> {
+        match &self.stored {
+            Stored::Folder(folder) => Some(folder),
+        }
+    }
+
+    fn choose(&self, id: &ServableId, directory: PathBuf) -> Result<Chosen<'_>, Status> {
+        let settings = &self.context.settings;
+        let wanted = settings.platform(&id.name);
+        let (platform, options) = self.context.platforms.choose(&directory, wanted.as_deref())?;
+        let options = options.overlaid(&settings.found(&id.name).options);
+        Ok(Chosen { directory, platform, options })
+    }
+
+    fn load_model(&self, context: &LoadContext<'_>) -> Result<Served, Status> {
+        let id = context.id;
+        let directory = match &self.stored {
+            Stored::Folder(folder) => folder.clone(),
         };
-        let (platform, options) =
-            self.context.platforms.choose(&self.directory, settings.platform.as_deref())?;
-        let options = options.overlaid(&settings.options);
-        let request = LoadRequest { id, directory: &self.directory, options: &options, cancel };
-        let model = platform.load(&request).map_err(|status| {
-            status.context(format_args!("platform {}, `{}`", platform.name(), self.directory.display()))
-        })?;
+        let Chosen { directory, platform, options } = self.choose(id, directory)?;
+        let cancel = context.cancel;
+        let request = LoadRequest { id, directory: &directory, options: &options, cancel };
+        let model = platform.load(&request).map_err(|status| in_folder(status, platform, &directory))?;
         let observer = Arc::clone(&self.context.observer);
         Ok(Served::new(id, model, platform.name(), self.context.served, observer))
     }
 }
 
+fn in_folder(status: Status, platform: &dyn Platform, directory: &Path) -> Status {
+    status.context(format_args!("platform {}, `{}`", platform.name(), directory.display()))
+}
+
 impl Loader for ModelLoader {
     type Servable = Served;
 
+    /// What the model says it takes, or else the platform; else a factor times the size of the files.
+    fn estimate(&mut self, id: &ServableId) -> Result<Estimate, Status> {
+        if let Some(bytes) = self.context.settings.found(&id.name).memory_bytes {
+            return Ok(Estimate::steady(Allocation::ram_bytes(bytes)));
+        }
+        let Some(folder) = self.folder() else { return Ok(Estimate::default()) };
+        let Chosen { directory, platform, options } = self.choose(id, folder.to_owned())?;
+        let cancel = Cancellation::NEVER;
+        let request = LoadRequest { id, directory: &directory, options: &options, cancel };
+        let estimate =
+            platform.estimate(&request).map_err(|status| in_folder(status, platform, &directory))?;
+        Ok(estimate.unwrap_or_default())
+    }
+
     fn load(&mut self, context: &LoadContext<'_>) -> Result<Served, Status> {
-        let (id, cancel) = (context.id, context.cancel);
         let start = Instant::now();
-        let outcome = self.load_model(id, cancel);
+        let outcome = self.load_model(context);
         let took = start.elapsed();
+        let id = context.id;
         let (model, version) = (id.name.as_str(), id.version.to_string());
         let code = outcome.as_ref().err().map_or("OK", |status| Code::name(status.code()));
         let observer = &self.context.observer;
@@ -69,9 +122,17 @@ impl Loader for ModelLoader {
         outcome
     }
 
+    fn measure(&self, served: &Served) -> Option<Allocation> {
+        served.resources()
+    }
+
     fn unload(&mut self, served: Served) {
         let start = Instant::now();
         drop(served);
-        tracing::info!(directory = %self.directory.display(), took = ?start.elapsed(), "unloaded");
+        match &self.stored {
+            Stored::Folder(folder) => {
+                tracing::info!(directory = %folder.display(), took = ?start.elapsed(), "unloaded");
+            }
+        }
     }
 }

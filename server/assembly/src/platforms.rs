@@ -62,6 +62,21 @@ impl Platforms {
         Ok((platform, options))
     }
 
+    /// Whether there is a platform called `name`.
+    ///
+    /// # Errors
+    /// FAILED_PRECONDITION that says which there are.
+    pub(crate) fn check(&self, name: &str) -> Result<(), Status> {
+        self.named(name).map(drop)
+    }
+
+    /// Gives memory that platforms keep for later back to the operating system.
+    pub(crate) fn trim(&self) {
+        for platform in &self.platforms {
+            platform.trim();
+        }
+    }
+
     fn named(&self, name: &str) -> Result<&dyn Platform, Status> {
         let found = self.platforms.iter().find(|platform| platform.name() == name);
         found.map(|platform| &**platform).ok_or_else(|| {

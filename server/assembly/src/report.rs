@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use salver_core_observe::{Metric, Observer};
-use salver_core_servable::{ServableState, StateEvent, StateObserver};
+use salver_core_servable::{LoadProgress, LoadTimings, ServableId, ServableState, StateEvent, StateObserver};
 use salver_manager_monitor::Monitor;
 
 /// Takes the manager's news and passes it on.
@@ -15,6 +15,23 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(monitor: Arc<Monitor>, observer: Arc<dyn Observer>) -> Self {
         Self { monitor, observer }
+    }
+}
+
+impl Report {
+    /// Records how long the parts of a load took, once it is over.
+    fn time(&self, id: &ServableId, progress: &LoadProgress) {
+        if progress.phase.is_some() {
+            return;
+        }
+        let LoadTimings { fetch, load, warm_up } = progress.timings;
+        let version = id.version.to_string();
+        for (phase, took) in [("fetch", fetch), ("load", load), ("warm_up", warm_up)] {
+            if let Some(took) = took {
+                let labels = [id.name.as_str(), &version, phase];
+                self.observer.instrument(Metric::LoadPhaseDuration, &labels).record(took.as_secs_f64());
+            }
+        }
     }
 }
 
@@ -36,7 +53,7 @@ impl StateObserver for Report {
                     ServableState::Start | ServableState::Loading | ServableState::End => {}
                 }
             }
-            StateEvent::Progress { .. } => {}
+            StateEvent::Progress { id, progress } => self.time(id, progress),
             StateEvent::Stream { name, error: Some(error) } => {
                 tracing::warn!(model = %name, %error, "the versions of a model cannot be told");
             }

@@ -1,47 +1,127 @@
-//! Between source and manager: turns a version's directory into its loader.
+//! Between sources and manager: turns where a version is into its loader.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use salver_core_loader::{Aspired, AspiredVersions, SharedTarget, Target};
-use salver_core_servable::StreamName;
+use salver_core_servable::{StreamName, Version};
+use salver_core_status::Status;
+use salver_manager_serving_map::ServingMap;
 use salver_manager_source_file::VersionPath;
+use salver_server_inference::Served;
 
-use crate::loader::{LoaderContext, ModelLoader};
+use crate::loader::{LoaderContext, ModelLoader, Stored};
 
-/// Gives each version a loader, and remembers which streams there is news of.
+/// Gives each version a loader and each stream its labels, and remembers what sources said last.
 pub(crate) struct ModelStage {
     context: Arc<LoaderContext>,
     manager: SharedTarget<ModelLoader>,
-    streams: Mutex<BTreeSet<StreamName>>,
+    serving: Arc<ServingMap<Served>>,
+    streams: Mutex<BTreeMap<StreamName, Heard>>,
+    heard: Condvar,
+}
+
+/// What was heard of one stream last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heard {
+    /// How many times something was heard.
+    pub(crate) count: u64,
+    /// The versions that there should be.
+    pub(crate) versions: Vec<Version>,
+    /// Why nobody can tell which there should be.
+    pub(crate) trouble: Option<Status>,
+    labels: BTreeMap<String, Version>,
+}
+
+impl Heard {
+    /// Whether there is, or is going to be, news of the stream's versions.
+    fn is_waited_for(&self) -> bool {
+        // A stream without versions has no state to wait for.
+        self.trouble.is_some() || !self.versions.is_empty()
+    }
 }
 
 impl ModelStage {
-    pub(crate) fn new(context: Arc<LoaderContext>, manager: SharedTarget<ModelLoader>) -> Self {
-        Self { context, manager, streams: Mutex::default() }
+    pub(crate) fn new(
+        context: Arc<LoaderContext>,
+        manager: SharedTarget<ModelLoader>,
+        serving: Arc<ServingMap<Served>>,
+    ) -> Self {
+        Self { context, manager, serving, streams: Mutex::default(), heard: Condvar::new() }
     }
 
-    /// The streams that the source sees versions of now, or trouble with.
+    /// The streams that sources see versions of now, or trouble with.
     pub(crate) fn streams(&self) -> Vec<StreamName> {
-        self.streams.lock().iter().cloned().collect()
+        let streams = self.streams.lock();
+        streams.iter().filter(|(_, heard)| heard.is_waited_for()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What was heard of a stream last.
+    pub(crate) fn heard(&self, name: &StreamName) -> Heard {
+        self.streams.lock().get(name).cloned().unwrap_or_default()
+    }
+
+    /// Blocks until more was heard of each of these streams than so many times, and returns true; or until the
+    /// deadline, and returns false.
+    pub(crate) fn wait_until_heard(&self, counts: &[(StreamName, u64)], deadline: Instant) -> bool {
+        let is_heard = |streams: &BTreeMap<StreamName, Heard>| {
+            counts.iter().all(|(name, count)| streams.get(name).is_some_and(|heard| heard.count > *count))
+        };
+        let mut streams = self.streams.lock();
+        while !is_heard(&streams) {
+            if self.heard.wait_until(&mut streams, deadline).timed_out() {
+                return is_heard(&streams);
+            }
+        }
+        true
+    }
+
+    fn pass_on<D: Into<Stored>>(&self, aspired: AspiredVersions<D>) {
+        let AspiredVersions { stream, versions } = aspired;
+        let (wanted, trouble) = match &versions {
+            Ok(versions) => (Some(versions.iter().map(|one| one.version).collect()), None),
+            Err(status) => (None, Some(status.clone())),
+        };
+        let loader = |aspired: Aspired<D>| {
+            let Aspired { version, revision, data } = aspired;
+            let data = data.map(|stored| ModelLoader::new(Arc::clone(&self.context), stored.into()));
+            Aspired { version, revision, data }
+        };
+        let versions = versions.map(|versions| versions.into_iter().map(loader).collect());
+        self.manager.set_aspired(AspiredVersions { stream: stream.clone(), versions });
+        self.note(stream, wanted, trouble);
+    }
+
+    /// Remembers what was heard, and sets labels where they changed.
+    fn note(&self, stream: StreamName, wanted: Option<Vec<Version>>, trouble: Option<Status>) {
+        if wanted.as_ref().is_some_and(Vec::is_empty) {
+            self.context.settings.forget(&stream);
+        }
+        let labels = self.context.settings.labels(&stream);
+        let mut streams = self.streams.lock();
+        let heard = streams.entry(stream.clone()).or_default();
+        heard.count += 1;
+        heard.trouble = trouble;
+        if let Some(wanted) = wanted {
+            heard.versions = wanted;
+        }
+        if heard.labels != labels {
+            for (label, version) in labels.iter().filter(|(_, version)| !heard.versions.contains(version)) {
+                tracing::warn!(model = %stream, label, %version, "label waits for a version that is not asked for");
+            }
+            heard.labels.clone_from(&labels);
+            // Under the lock: of two changes running the later counts.
+            self.serving.set_labels(&stream, labels);
+        }
+        drop(streams);
+        self.heard.notify_all();
     }
 }
 
 impl Target<VersionPath> for ModelStage {
     fn set_aspired(&self, aspired: AspiredVersions<VersionPath>) {
-        let AspiredVersions { stream, versions } = aspired;
-        // A stream without versions has no state to wait for.
-        match &versions {
-            Ok(versions) if versions.is_empty() => self.streams.lock().remove(&stream),
-            _ => self.streams.lock().insert(stream.clone()),
-        };
-        let with_loader = |version: Aspired<VersionPath>| {
-            let data =
-                version.data.map(|directory| ModelLoader::new(Arc::clone(&self.context), directory.path));
-            Aspired { version: version.version, revision: version.revision, data }
-        };
-        let versions = versions.map(|versions| versions.into_iter().map(with_loader).collect());
-        self.manager.set_aspired(AspiredVersions { stream, versions });
+        self.pass_on(aspired);
     }
 }

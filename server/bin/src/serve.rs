@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -11,8 +12,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use salver_server_assembly::Assembly;
-use salver_server_config::{Listen, RestPort, ServeArgs, ServeConfig};
+use salver_core_status::Status;
+use salver_proto::tensorflow::serving::ModelServerConfig;
+use salver_server_assembly::{Assembly, Control};
+use salver_server_config::{Listen, ModelList, RestPort, ServeArgs, ServeConfig};
+use salver_server_grpc::Reload;
 use salver_server_listen::{Budget, Options, Outcome};
 use salver_server_metrics::Registry;
 use tokio::net::TcpListener;
@@ -121,12 +125,22 @@ fn app(config: &ServeConfig, assembly: &Assembly, registry: Arc<Registry>) -> Ro
         max_request_bytes: limits.max_request_bytes,
         timeout: limits.rest_timeout,
     };
+    let reload = Arc::new(Reloading(assembly.control()));
     salver_server_rest::routes(Arc::clone(&inference), rest)
-        .merge(salver_server_grpc::routes(inference, grpc))
+        .merge(salver_server_grpc::routes(inference, reload, grpc))
         .route("/metrics", metrics.clone())
         // Where TensorFlow Serving's are, in every example of its monitoring configuration.
         .route("/monitoring/prometheus/metrics", metrics)
         .fallback(nothing_here)
+}
+
+/// Reads the list of models that a client sends.
+struct Reloading(Arc<Control>);
+
+impl Reload for Reloading {
+    fn reload(&self, config: ModelServerConfig, deadline: Option<Instant>) -> Result<(), Status> {
+        self.0.reload(&ModelList::from_proto(config)?, deadline)
+    }
 }
 
 /// Answers a path that nobody serves, in the form of its protocol.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use salver_core_observe::Observer;
 use salver_core_platform::Model;
+use salver_core_resource::Allocation;
 use salver_core_servable::ServableId;
 use salver_core_signature::SignatureSet;
 
@@ -55,6 +56,11 @@ impl Served {
     /// The ways to call it.
     pub fn signatures(&self) -> &SignatureSet {
         self.model.signatures()
+    }
+
+    /// What it takes, where the model can tell.
+    pub fn resources(&self) -> Option<Allocation> {
+        self.model.resources()
     }
 
     /// The name of the platform that loaded it.

@@ -1,0 +1,116 @@
+//! What is said of each model: by a list of models, and by the model itself.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use salver_core_servable::{StreamName, Version};
+use salver_core_status::Status;
+use salver_manager_policy::Policy;
+use salver_manager_source_file::ModelPolicy;
+use salver_server_config::{ModelEntry, ModelList, ModelSettings, SETTINGS_FILE, ServeConfig};
+
+/// The settings of every model, as they were found last. What a list says counts before what a model says of itself.
+pub(crate) struct Settings {
+    policy: ModelPolicy,
+    transition: Policy,
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    listed: BTreeMap<StreamName, ModelEntry>,
+    found: BTreeMap<StreamName, Arc<ModelSettings>>,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &ServeConfig) -> Self {
+        let policy = ModelPolicy {
+            versions: config.version_policy.clone(),
+            poll_interval: config.discovery.poll_interval,
+            keep_last: config.discovery.keep_last_versions,
+            ..ModelPolicy::default()
+        };
+        let settings =
+            Self { policy, transition: config.loading.transition.into(), known: RwLock::default() };
+        settings.replace(&config.models);
+        settings
+    }
+
+    /// How models are watched that do not say.
+    pub(crate) fn default_policy(&self) -> ModelPolicy {
+        self.policy.clone()
+    }
+
+    /// Forgets the list before, and takes this one.
+    pub(crate) fn replace(&self, list: &ModelList) {
+        let listed = list.models.iter().map(|entry| (entry.name.clone(), entry.clone()));
+        self.known.write().listed = listed.collect();
+    }
+
+    /// Reads what a model says of itself in the folder that holds its versions, and says how to watch it.
+    ///
+    /// # Errors
+    /// The file of settings cannot be read, or has none; what was read before then counts on.
+    pub(crate) fn look(&self, name: &StreamName, folder: &Path) -> Result<ModelPolicy, Status> {
+        let revision = revision(folder);
+        let found = ModelSettings::read(folder)?;
+        let policy = ModelPolicy {
+            versions: found.version_policy.clone().unwrap_or_else(|| self.policy.versions.clone()),
+            poll_interval: found.poll_interval.unwrap_or(self.policy.poll_interval),
+            marker: found.complete_marker.clone(),
+            keep_last: self.policy.keep_last,
+            revision,
+        };
+        let mut known = self.known.write();
+        if known.found.get(name).is_none_or(|before| **before != found) {
+            known.found.insert(name.clone(), Arc::new(found));
+        }
+        Ok(policy)
+    }
+
+    /// Forgets what a model said that is not there any more.
+    pub(crate) fn forget(&self, name: &StreamName) {
+        self.known.write().found.remove(name);
+    }
+
+    /// What a model said of itself last.
+    pub(crate) fn found(&self, name: &StreamName) -> Arc<ModelSettings> {
+        self.known.read().found.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Which platform loads a model, where that is said.
+    pub(crate) fn platform(&self, name: &StreamName) -> Option<String> {
+        let known = self.known.read();
+        let listed = known.listed.get(name).and_then(|entry| entry.platform.clone());
+        listed.or_else(|| known.found.get(name)?.platform.clone())
+    }
+
+    /// Which version each label of a model stands for.
+    pub(crate) fn labels(&self, name: &StreamName) -> BTreeMap<String, Version> {
+        let known = self.known.read();
+        let listed = known.listed.get(name).map(|entry| &entry.labels).filter(|labels| !labels.is_empty());
+        let found = || known.found.get(name).map(|found| &found.labels);
+        listed.or_else(found).cloned().unwrap_or_default()
+    }
+
+    /// In which order a model's versions come and go.
+    pub(crate) fn transition(&self, name: &StreamName) -> Policy {
+        self.known
+            .read()
+            .found
+            .get(name)
+            .and_then(|found| found.transition)
+            .map_or(self.transition, Policy::from)
+    }
+}
+
+/// A number that changes when the file of settings does, so that mending it mends the model.
+fn revision(folder: &Path) -> u64 {
+    let Ok(metadata) = std::fs::metadata(folder.join(SETTINGS_FILE)) else { return 0 };
+    let mut hasher = DefaultHasher::new();
+    (metadata.len(), metadata.modified().ok()).hash(&mut hasher);
+    hasher.finish()
+}

@@ -29,6 +29,8 @@ pub(crate) struct Rules {
     pub(crate) back_off: BackOff,
     /// How many failures are remembered.
     pub(crate) max_failures: usize,
+    /// How many versions and questions may be on their way to a load.
+    pub(crate) max_pending: usize,
 }
 
 /// Generic over what a version is loaded from and over how somebody who waits is answered.
@@ -43,6 +45,7 @@ pub(crate) struct Cache<L, W> {
     /// The version that requests for the latest one find. It is loaded.
     pub(crate) labelled: BTreeMap<StreamName, Version>,
     failures: Failures,
+    max_pending: usize,
     /// How often each version is pinned, whether it is here or not.
     pub(crate) pins: BTreeMap<ServableId, usize>,
     /// Entries that are `Queued`, in the order in which they get room.
@@ -128,7 +131,7 @@ impl Size {
 /// Whoever asks the cache for something.
 impl<L, W> Cache<L, W> {
     pub(crate) fn new(rules: Rules, began: Instant) -> Self {
-        let Rules { budget_bytes, eviction, back_off, max_failures } = rules;
+        let Rules { budget_bytes, eviction, back_off, max_failures, max_pending } = rules;
         Self {
             budget_bytes,
             began,
@@ -137,6 +140,7 @@ impl<L, W> Cache<L, W> {
             latest: BTreeMap::new(),
             labelled: BTreeMap::new(),
             failures: Failures::new(back_off, max_failures),
+            max_pending,
             pins: BTreeMap::new(),
             queue: VecDeque::new(),
             used_bytes: 0,
@@ -371,6 +375,7 @@ impl<L, W> Cache<L, W> {
                     self.counts.refusals += 1;
                     self.answer(waiter, Err(status));
                 }
+                None if self.is_full() => self.answer(waiter, Err(full(self.max_pending))),
                 None => {
                     let waiters = waiter.into_iter().collect();
                     self.entries.insert(id.clone(), Entry { stage: Stage::Making, waiters });
@@ -388,10 +393,19 @@ impl<L, W> Cache<L, W> {
         } else if let Some(status) = self.failures.refuse(&(name.clone(), None), now) {
             self.counts.refusals += 1;
             self.answer(waiter, Err(status));
+        } else if self.is_full() {
+            self.answer(waiter, Err(full(self.max_pending)));
         } else {
             self.questions.insert(name.clone(), waiter.into_iter().collect());
             self.commands.push(Command::AskLatest(name.clone()));
         }
+    }
+
+    /// Whether so much is on its way to a load that no more is begun.
+    fn is_full(&self) -> bool {
+        let is_pending = |entry: &&Entry<L, W>| matches!(entry.stage, Stage::Making | Stage::Queued(..));
+        let pending = self.entries.values().filter(is_pending).count().saturating_add(self.questions.len());
+        pending >= self.max_pending
     }
 
     fn loaded(&mut self, id: &ServableId, size: Size, meter: Arc<Meter>, took: Duration, now: Instant) {
@@ -476,6 +490,10 @@ const FIRST: Version = match Version::new(0) {
 
 fn closed() -> Status {
     Status::unavailable("the manager is shutting down")
+}
+
+fn full(limit: usize) -> Status {
+    Status::resource_exhausted(format!("{limit} other versions wait to be loaded, which is the limit"))
 }
 
 fn too_large(id: &ServableId, wanted: u64, budget: u64) -> Status {

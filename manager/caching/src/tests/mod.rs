@@ -1,4 +1,5 @@
 //! The cache alone, and the manager around it.
 
+mod behaviour;
 mod pure;
 mod schedules;

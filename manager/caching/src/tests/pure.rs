@@ -23,7 +23,7 @@ impl World {
     fn new(budget_bytes: u64) -> Self {
         let (eviction, back_off) = (Eviction::LeastRecentlyUsed, BackOff::default());
         let now = Instant::now();
-        let rules = Rules { budget_bytes, eviction, back_off, max_failures: 8 };
+        let rules = Rules { budget_bytes, eviction, back_off, max_failures: 8, max_pending: 3 };
         Self { cache: Cache::new(rules, now), now }
     }
 
@@ -242,6 +242,20 @@ fn a_pin_refuses_who_already_waits_for_the_room() {
     check(&world.made(&id("b", 1), 6), &[]);
     let refused = "2: version 1 of `b` does not fit: wants 6 bytes, 6 of the budget of 10 are pinned";
     check(&show(world.cache.pin(id("a", 1), world.now)), &["drop", refused]);
+}
+
+#[test]
+fn no_more_than_so_many_wait_to_be_loaded_and_who_is_refused_may_come_again() {
+    let mut world = World::new(10);
+    world.ask(1, "a", Some(1));
+    world.ask(2, "b", None);
+    world.ask(3, "c", Some(1));
+    let refused = |number| format!("{number}: 3 other versions wait to be loaded, which is the limit");
+    assert_eq!(world.ask(4, "d", Some(1)), [refused(4)]);
+    assert_eq!(world.ask(5, "d", None), [refused(5)]);
+    check(&world.ask(6, "a", Some(1)), &[]);
+    world.made(&id("a", 1), 1);
+    check(&world.ask(7, "d", Some(1)), &["make d:1"]);
 }
 
 #[test]

@@ -90,7 +90,13 @@ fn sizes(id: &ServableId) -> (u64, u64, u64) {
 impl World {
     fn new(eviction: Eviction) -> Self {
         let now = Instant::now();
-        let rules = Rules { budget_bytes: BUDGET, eviction, back_off: BackOff::default(), max_failures: 4 };
+        let rules = Rules {
+            budget_bytes: BUDGET,
+            eviction,
+            back_off: BackOff::default(),
+            max_failures: 4,
+            max_pending: 5,
+        };
         Self {
             cache: Cache::new(rules, now),
             now,

@@ -1,0 +1,87 @@
+//! A loader and a servable, each with the meter of its version.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use salver_core_loader::{LoadContext, Loader};
+use salver_core_resource::{Allocation, Estimate};
+use salver_core_servable::ServableId;
+use salver_core_status::Status;
+
+use crate::cache::Size;
+use crate::meter::Meter;
+
+/// A loaded servable, and where its uses are counted: what a handle of the manager leads to.
+pub struct Cached<T> {
+    servable: T,
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// How many bytes of the budget an allocation counts for.
+pub(crate) type Weigh = fn(&Allocation) -> u64;
+
+/// A loader that was made, and what it says it will take.
+pub(crate) struct Made<L> {
+    loader: L,
+    estimate: Estimate,
+}
+
+/// A loader whose servable is measured, in both senses.
+pub(crate) struct Metered<L> {
+    loader: L,
+    /// The estimate that was made already, for the first attempt.
+    estimate: Option<Estimate>,
+    meter: Arc<Meter>,
+    weigh: Weigh,
+}
+
+impl<L: Loader> Made<L> {
+    /// Asks a loader for its estimate.
+    pub(crate) fn new(id: &ServableId, mut loader: L, weigh: Weigh) -> Result<(Self, Size), Status> {
+        let estimate = loader.estimate(id)?;
+        let size = Size { loading: weigh(&estimate.loading), loaded: weigh(&estimate.loaded) };
+        Ok((Self { loader, estimate }, size))
+    }
+
+    pub(crate) fn metered(self, meter: Arc<Meter>, weigh: Weigh) -> Metered<L> {
+        Metered { loader: self.loader, estimate: Some(self.estimate), meter, weigh }
+    }
+}
+
+impl<L: Loader> Loader for Metered<L> {
+    type Servable = Cached<L::Servable>;
+
+    fn estimate(&mut self, id: &ServableId) -> Result<Estimate, Status> {
+        self.estimate.take().map_or_else(|| self.loader.estimate(id), Ok)
+    }
+
+    fn load(&mut self, context: &LoadContext<'_>) -> Result<Self::Servable, Status> {
+        let servable = self.loader.load(context)?;
+        Ok(Cached { servable, meter: Arc::clone(&self.meter) })
+    }
+
+    fn measure(&self, servable: &Self::Servable) -> Option<Allocation> {
+        let measured = self.loader.measure(&servable.servable)?;
+        self.meter.measure((self.weigh)(&measured));
+        Some(measured)
+    }
+
+    fn unload(&mut self, servable: Self::Servable) {
+        self.loader.unload(servable.servable);
+    }
+}
+
+impl<T> Deref for Cached<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.servable
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Cached<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.servable.fmt(f)
+    }
+}

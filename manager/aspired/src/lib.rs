@@ -2,16 +2,16 @@
 //!
 //! Sources say which versions there should be; the [`AspiredManager`] loads and unloads until it is so, in the order
 //! that its policy wants, and keeps a map in which requests look up. It knows neither where versions come from nor
-//! what they are. What it does:
+//! what they are, and it stands on [`salver_manager_basic`], whose promises it keeps. What it adds:
 //!
 //! - A version left out of a set is unloaded; an empty set unloads all; a stream never mentioned is not touched.
 //!   Saying the same again is harmless. A loaded version that is still wanted is never unloaded.
 //! - A version wanted again before it began to go stays; one that is going is loaded anew once it is gone.
 //! - A version that failed stays failed until its revision changes; one that arrives with an error fails at once.
+//! - A version that was refused for want of room is tried again when room comes free, while it is still wanted.
 //! - A source that cannot tell changes nothing, and its error is reported.
-//! - Nothing ticks and nothing is global: whatever can be done is done at once, as far as there are load threads. A
-//!   slow load or a held handle delays its own version (and under [`Policy::ResourcePreserving`] its stream).
-//! - A servable is made, freed and its memory given back on the manager's threads, never on a request's.
+//! - Nothing ticks and nothing is global: whatever can be done is done at once, as far as there are load threads and
+//!   room. A slow load or a held handle delays its own version (and under [`Policy::ResourcePreserving`] its stream).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -44,13 +44,14 @@
 //! assert!(manager.shut_down(deadline));
 //! ```
 
-mod driver;
 mod manager;
-mod reconcile;
+mod options;
 mod stream;
-mod workers;
+mod streams;
 
-pub use manager::{AspiredManager, Options};
+pub use manager::AspiredManager;
+pub use options::{Options, PolicyFor};
+pub use salver_manager_basic::{Hook, LoadHook, LoadOrder, Retry, State};
 pub use salver_manager_policy::Policy;
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ pub trait Director<D>: Send + 'static {
     }
 
     /// The registry is about to close: nothing is wanted any more.
-    fn close(&mut self) {}
+    fn close(&mut self, registry: &mut Registry<D>) {
+        let _ = registry;
+    }
 }
 
 impl<D> Director<D> for () {}
@@ -57,7 +59,7 @@ impl<D, X: Director<D>> Core<D, X> {
     /// Unloads everything, and takes in no more.
     pub fn close(&mut self, moment: Moment) {
         self.act(moment, |director, registry| {
-            director.close();
+            director.close(registry);
             registry.close();
         });
     }

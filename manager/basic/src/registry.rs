@@ -306,6 +306,11 @@ impl<D> Registry<D> {
         }
     }
 
+    /// Tells the observer, after all that was decided before is done.
+    pub fn tell(&mut self, event: StateEvent) {
+        self.commands.push(Command::Report(event));
+    }
+
     /// Drops data, after all that was decided before is done.
     pub fn drop_later(&mut self, data: D) {
         self.commands.push(Command::Drop(data));

@@ -2,6 +2,5 @@
 //! the reconciler alone under every interleaving that proptest thinks of.
 
 mod fixture;
-mod interleavings;
 mod lifecycle;
 mod threads;

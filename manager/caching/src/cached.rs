@@ -9,7 +9,7 @@ use salver_core_resource::{Allocation, Estimate};
 use salver_core_servable::ServableId;
 use salver_core_status::Status;
 
-use crate::cache::Size;
+use crate::entry::Size;
 use crate::meter::Meter;
 
 /// A loaded servable, and where its uses are counted: what a handle of the manager leads to.

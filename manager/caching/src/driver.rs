@@ -19,8 +19,9 @@ use salver_core_status::Status;
 use salver_manager_basic::BasicManager;
 use salver_manager_serving_map::ServingMap;
 
-use crate::cache::{Cache, Command, Rules, Waiter};
+use crate::cache::Cache;
 use crate::cached::{Cached, Made, Metered, Weigh};
+use crate::entry::{Command, Rules, Waiter};
 use crate::factory::LoaderFactory;
 use crate::meter::{Meter, Tick};
 use crate::options::{Options, Stats};

@@ -77,6 +77,7 @@
 mod cache;
 mod cached;
 mod driver;
+mod entry;
 mod eviction;
 mod factory;
 mod failures;

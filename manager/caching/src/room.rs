@@ -6,7 +6,8 @@ use std::time::Instant;
 use salver_core_servable::ServableId;
 use salver_core_status::{Quoted, Status};
 
-use crate::cache::{Cache, Command, Entry, Size, Stage};
+use crate::cache::Cache;
+use crate::entry::{Command, Entry, Size, Stage};
 use crate::meter::{Meter, Tick};
 
 /// What is to be had of the room that somebody wants.

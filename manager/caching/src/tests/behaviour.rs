@@ -12,9 +12,9 @@ use salver_core_loader::{LoadContext, Loader};
 use salver_core_resource::{Allocation, Estimate};
 use salver_core_servable::{ServableId, ServableState, StreamName, Version, VersionChoice};
 use salver_core_status::{Code, Status};
-use salver_manager_monitor::Monitor;
+use salver_manager_monitor::{Monitor, States};
 
-use crate::{CachingManager, LoaderFactory, Options};
+use crate::{CachingManager, Eviction, LoaderFactory, Options};
 
 const ANY: VersionChoice<'_> = VersionChoice::Latest;
 
@@ -104,14 +104,20 @@ struct Fixture {
 }
 
 fn started(budget_bytes: u64) -> Fixture {
-    let (texts, monitor, clock) = (Texts::default(), Arc::new(Monitor::default()), ManualClock::new());
-    let mut options = Options::new(budget_bytes, monitor.clone());
-    options.clock = Arc::new(clock.clone());
-    let manager = CachingManager::start(options, texts.clone()).unwrap();
-    Fixture { texts, monitor, clock, manager }
+    Fixture::start(budget_bytes, 4, Eviction::LeastRecentlyUsed)
 }
 
 impl Fixture {
+    fn start(budget_bytes: u64, num_load_threads: usize, eviction: Eviction) -> Self {
+        let (texts, monitor, clock) = (Texts::default(), Arc::new(Monitor::default()), ManualClock::new());
+        let mut options = Options::new(budget_bytes, monitor.clone());
+        options.clock = Arc::new(clock.clone());
+        options.eviction = eviction;
+        options.basic.num_load_threads = num_load_threads;
+        let manager = CachingManager::start(options, texts.clone()).unwrap();
+        Self { texts, monitor, clock, manager }
+    }
+
     fn get(&self, name: &str, choice: VersionChoice<'_>) -> Result<String, Status> {
         self.manager.get(name, choice, soon()).map(|handle| {
             assert!(handle.starts_with(name) && handle.id().name.as_str() == name);
@@ -289,25 +295,23 @@ fn concurrent_requests_for_different_versions_load_at_the_same_time() {
 
 #[test]
 fn concurrent_requests_for_the_same_versions_are_one_load_each_and_nobody_is_left_waiting() {
-    let fixture = started(100);
-    let start = Barrier::new(16);
-    thread::scope(|scope| {
-        let gets: Vec<_> = (0..16)
-            .map(|number| {
+    for num_load_threads in [1, 4] {
+        let fixture = Fixture::start(100, num_load_threads, Eviction::LeastRecentlyUsed);
+        let start = Barrier::new(16);
+        thread::scope(|scope| {
+            for number in 0..16 {
                 let (fixture, start) = (&fixture, &start);
                 scope.spawn(move || {
                     start.wait();
-                    fixture.get("m", exactly(30 + number % 2))
-                })
-            })
-            .collect();
-        for (number, get) in (0..16).zip(gets) {
-            assert_eq!(get.join().unwrap(), Ok(format!("m-{}", 30 + number % 2)));
-        }
-    });
-    assert_eq!((fixture.loads().len(), fixture.made()), (2, 2));
-    assert_eq!(fixture.manager.available(), [id("m", 30), id("m", 31)]);
-    assert_eq!(fixture.manager.stats().waiting, 0);
+                    let wanted = 30 + number % 2;
+                    assert_eq!(fixture.get("m", exactly(wanted)), Ok(format!("m-{wanted}")));
+                });
+            }
+        });
+        assert_eq!((fixture.loads().len(), fixture.made()), (2, 2));
+        assert_eq!(fixture.manager.available(), [id("m", 30), id("m", 31)]);
+        assert_eq!(fixture.manager.stats().waiting, 0);
+    }
 }
 
 #[test]
@@ -334,16 +338,16 @@ fn room_comes_only_when_the_last_handle_of_what_goes_is_dropped_and_who_waits_ma
 
     let (sender, answered) = bounded(1);
     fixture.manager.request("b", exactly(60), move |answer| drop(sender.send(answer))).stay();
-    // The evicted version is found by nobody, and good for whoever holds it.
-    let (gone, waits) = (|| fixture.manager.peek("a", exactly(60)).is_none(), Instant::now());
-    while !gone() {
-        assert!(waits.elapsed() < Duration::from_secs(30));
-        thread::yield_now();
-    }
-    assert_eq!(held.as_str(), "a-60");
+    let is_going = |states: &States| {
+        let version = states.stream("a").and_then(|stream| stream.version(version(60)));
+        version.is_some_and(|status| status.state == ServableState::Unloading)
+    };
+    assert!(fixture.monitor.wait_until(is_going, soon()));
+    assert_eq!(held.as_str(), "a-60", "good for whoever holds it");
     assert!(answered.try_recv().is_err());
     drop(held);
     assert_eq!(answered.recv().unwrap().unwrap().as_str(), "b-60");
+    assert!(fixture.manager.peek("a", exactly(60)).is_none());
 }
 
 #[test]
@@ -414,21 +418,23 @@ fn shutting_down_answers_who_waits_unloads_everything_and_takes_in_no_more() {
 
 #[test]
 fn the_budget_holds_while_many_threads_ask_for_more_than_fits() {
-    let fixture = started(20);
-    thread::scope(|scope| {
-        for thread in 0..8_i64 {
-            let fixture = &fixture;
-            scope.spawn(move || {
-                for round in 0..40 {
-                    let number = 50 + (thread * 7 + round * 3) % 5;
-                    let handle = fixture.manager.get("m", exactly(number), soon()).unwrap();
-                    assert_eq!(handle.id(), &id("m", number));
-                    assert!(fixture.manager.stats().used_bytes <= 20);
-                }
-            });
-        }
-    });
-    let stats = fixture.manager.stats();
-    assert_eq!(stats.hits + stats.misses, 8 * 40);
-    assert_eq!((stats.waiting, stats.loads - stats.evictions), (0, stats.loaded as u64));
+    for (num_load_threads, eviction) in [(1, Eviction::LeastRecentlyUsed), (4, Eviction::CostAware)] {
+        let fixture = Fixture::start(20, num_load_threads, eviction);
+        thread::scope(|scope| {
+            for thread in 0..8_i64 {
+                let fixture = &fixture;
+                scope.spawn(move || {
+                    for round in 0..40 {
+                        let number = 50 + (thread * 7 + round * 3) % 5;
+                        let handle = fixture.manager.get("m", exactly(number), soon()).unwrap();
+                        assert_eq!(handle.id(), &id("m", number));
+                        assert!(fixture.manager.stats().used_bytes <= 20);
+                    }
+                });
+            }
+        });
+        let stats = fixture.manager.stats();
+        assert_eq!(stats.hits + stats.misses, 8 * 40);
+        assert_eq!((stats.waiting, stats.loads - stats.evictions), (0, stats.loaded as u64));
+    }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use salver_core_servable::{ServableId, Version};
 use salver_core_status::{Code, Status};
 
-use crate::cache::{Cache, Command, Rules, Size, Waiter};
+use crate::cache::Cache;
+use crate::entry::{Command, Rules, Size, Waiter};
 use crate::{BackOff, Eviction};
 
 fn id(name: &str, number: i64) -> ServableId {

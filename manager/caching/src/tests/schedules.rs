@@ -10,7 +10,8 @@ use proptest::sample::Index;
 use salver_core_servable::{ServableId, StreamName, Version};
 use salver_core_status::Status;
 
-use crate::cache::{Cache, Command, Rules, Size, Waiter};
+use crate::cache::Cache;
+use crate::entry::{Command, Rules, Size, Waiter};
 use crate::meter::{Meter, Tick};
 use crate::{BackOff, Eviction};
 

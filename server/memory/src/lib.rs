@@ -1,30 +1,22 @@
-//! Gives freed memory back to the operating system.
+//! Gives freed memory back to the operating system, and keeps loading out of the way of requests.
 //!
-//! A framework frees a model's weights to the C library's allocator, which keeps them for later. With glibc, two
-//! settings make it return large blocks as they are freed, and [`trim`] returns the rest. On other C libraries both
-//! functions do nothing.
+//! A framework frees a model's weights to the C library's allocator, which keeps them for later: [`configure`] makes it
+//! return large blocks as they are freed, and [`trim`] returns the rest. [`memory_limit`] and [`resident_bytes`] say how
+//! much there may be and how much there is.
+//!
+//! A load reads gigabytes and keeps a processor busy for seconds. Threads that load call [`lower_priority`];
+//! [`forget_files`] gives back the page cache that a load has filled.
+//!
+//! What an operating system lacks or does not allow is left undone: nothing here is needed for a right answer.
 
-#![expect(unsafe_code, reason = "mallopt and malloc_trim are C functions")]
+mod allocator;
+mod files;
+mod limit;
+mod priority;
+mod resident;
 
-/// Blocks of at least this size are mapped on their own, and unmapped when freed.
-///
-/// Measured with a 200 MB ONNX model on glibc 2.36: with it, memory is back to where it was at once; without it, 80 %
-/// stays.
-#[cfg(target_env = "gnu")]
-const MAP_FROM_BYTES: libc::c_int = 1 << 20;
-
-/// Sets the allocator up to return what is freed. Call once, before there are other threads.
-pub fn configure() {
-    #[cfg(target_env = "gnu")]
-    for setting in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
-        // SAFETY: mallopt takes two integers, and touches no memory of ours; glibc locks its own state.
-        let _is_set = unsafe { libc::mallopt(setting, MAP_FROM_BYTES) };
-    }
-}
-
-/// Returns what is free to the operating system. Takes milliseconds after a large model: not for a request's thread.
-pub fn trim() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim takes an integer, and may be called from any thread; it touches free blocks only.
-    let _has_returned_any = unsafe { libc::malloc_trim(0) };
-}
+pub use allocator::{configure, trim};
+pub use files::{directory_size, forget_files};
+pub use limit::{Limit, memory_limit};
+pub use priority::{Lowered, lower_priority};
+pub use resident::resident_bytes;

@@ -115,7 +115,7 @@ async fn calls_that_are_not_there_are_unimplemented() {
     let http = server.http();
     for call in [
         "/tensorflow.serving.PredictionService/Classify",
-        "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
+        "/tensorflow.serving.SessionService/SessionRun",
         "/inference.GRPCInferenceService/RepositoryIndex",
     ] {
         let answer = http.call(call, &[], vec![0; 5].into()).await.unwrap();

@@ -143,7 +143,7 @@ async fn the_spellings_of_tensorflow_serving_start_the_same_server() {
         assert_eq!(http.post("/v1/models/renamed:predict", ROW).await.json(), expected, "port {port}");
     }
     assert!(
-        server.log().text().contains("--flush_filesystem_caches has no effect"),
+        server.log().text().contains("--enable_model_warmup has no effect"),
         "{}",
         server.log().text()
     );
@@ -161,7 +161,7 @@ fn a_command_line_that_cannot_be_right_ends_with_64_and_names_the_flag() {
         (&["serve"][..], "--model-repository"),
         (&["serve", "--model-repository=/", "--max-request-bytes=0"], "--max-request-bytes"),
         (&["serve", "--model-repository=/", "--enable_batching"], "--enable_batching"),
-        (&["serve", "--model-repository=/", "--model_config_file=/c"], "--model_config_file"),
+        (&["serve", "--model_config_file=/no/such/list"], "--model-config-file"),
         (&["serve", "--no-such-flag"], "--no-such-flag"),
         (&["sing"], "sing"),
     ] {

@@ -28,7 +28,7 @@ const DRAINING: u8 = 2;
 
 impl ServerCatalog {
     /// A catalog that becomes ready when every repository is there, and every model that `stage`
-    /// heard of has a version available or has failed.
+    /// heard of has a version available or has failed. `when_ready` is called then.
     ///
     /// # Errors
     /// The thread that waits for this cannot be started.
@@ -37,6 +37,7 @@ impl ServerCatalog {
         serving: Arc<ServingMap<Served>>,
         repositories: Vec<PathBuf>,
         stage: Arc<ModelStage>,
+        when_ready: impl FnOnce() + Send + 'static,
     ) -> Result<Arc<Self>, Status> {
         let phase = AtomicU8::new(STARTING);
         let catalog = Arc::new(Self { monitor: Arc::clone(&monitor), serving, phase });
@@ -55,6 +56,7 @@ impl ServerCatalog {
                     continue;
                 }
                 if monitor.wait_until_settled(&stage.streams(), Instant::now() + LOOK) {
+                    when_ready();
                     if let Some(catalog) = waiting.upgrade() {
                         catalog.become_ready();
                     }

@@ -1,16 +1,18 @@
 //! Which models are served, changed while the server runs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use salver_core_servable::{ServableState, StreamName};
+use salver_core_servable::{ServableId, ServableState, StreamName, Version};
 use salver_core_status::{Code, Quoted, Status};
+use salver_manager_aspired::{AspiredManager, State};
 use salver_manager_monitor::{Monitor, States};
 use salver_server_config::{ModelList, ModelListFile};
 
-use crate::loader::LoaderContext;
+use crate::loader::{LoaderContext, ModelLoader};
 use crate::sources::Sources;
 use crate::stage::{Heard, ModelStage};
 
@@ -19,6 +21,7 @@ pub struct Control {
     pub(crate) context: Arc<LoaderContext>,
     pub(crate) stage: Arc<ModelStage>,
     pub(crate) monitor: Arc<Monitor>,
+    pub(crate) manager: Arc<AspiredManager<ModelLoader>>,
     /// `None` once the server stops. The lock also makes changes take turns.
     pub(crate) sources: Mutex<Option<Sources>>,
     pub(crate) stopped: Condvar,
@@ -71,9 +74,15 @@ impl Control {
     /// As [`apply`](Self::apply); UNKNOWN that names the models that did not become available, and why, as in
     /// TensorFlow Serving; DEADLINE_EXCEEDED. In the last two cases the list counts all the same.
     pub fn reload(&self, list: &ModelList, deadline: Option<Instant>) -> Result<(), Status> {
-        let counts = self.counts(list);
+        // Those of the list before are waited for too: until no request finds them, where they are to go.
+        let names: BTreeSet<_> = {
+            let before = self.list.lock();
+            before.models.iter().chain(&list.models).map(|entry| entry.name.clone()).collect()
+        };
+        let counts: Vec<_> =
+            names.into_iter().map(|name| (name.clone(), self.stage.heard(&name).count)).collect();
         self.apply(list)?;
-        self.wait(&counts, deadline.unwrap_or_else(|| Instant::now() + LONG))
+        self.wait(&counts, list, deadline.unwrap_or_else(|| Instant::now() + LONG))
     }
 
     /// Stops the sources. What is loaded stays.
@@ -123,25 +132,47 @@ impl Control {
         self.apply(list)
     }
 
-    /// How much was heard so far of each model of a list.
-    fn counts(&self, list: &ModelList) -> Vec<(StreamName, u64)> {
-        let names = list.models.iter().map(|entry| entry.name.clone());
-        names.map(|name| (name.clone(), self.stage.heard(&name).count)).collect()
+    fn wait(&self, before: &[(StreamName, u64)], list: &ModelList, deadline: Instant) -> Result<(), Status> {
+        /// What changes between a look at the manager and one at the monitor is seen at the next look.
+        const LOOK: Duration = Duration::from_millis(20);
+        let late = || Status::deadline_exceeded("the deadline passed before every model was available");
+        if !self.stage.wait_until_heard(before, deadline) {
+            return Err(late());
+        }
+        loop {
+            let models: Vec<_> = before.iter().map(|(name, _)| self.model(name)).collect();
+            let look = deadline.min(Instant::now() + LOOK);
+            if self.monitor.wait_until(|states| models.iter().all(|model| model.is_told(states)), look)
+                && models.iter().all(Model::is_settled)
+            {
+                return self.outcome(&models, list);
+            }
+            if look == deadline {
+                return Err(late());
+            }
+            // Where all was told, and nothing was settled yet, there was no wait.
+            self.monitor.wait_until(|_| false, deadline.min(Instant::now() + LOOK));
+        }
     }
 
-    fn wait(&self, counts: &[(StreamName, u64)], deadline: Instant) -> Result<(), Status> {
-        let late = || Status::deadline_exceeded("the deadline passed before every model was available");
-        if !self.stage.wait_until_heard(counts, deadline) {
-            return Err(late());
-        }
-        let models: Vec<_> = counts.iter().map(|(name, _)| (name.clone(), self.stage.heard(name))).collect();
-        let is_over = |states: &States| models.iter().all(|(name, heard)| is_settled(states, name, heard));
-        if !self.monitor.wait_until(is_over, deadline) {
-            return Err(late());
-        }
-        let failures: Vec<_> = self
-            .monitor
-            .read(|states| models.iter().filter_map(|(name, heard)| failure(states, name, heard)).collect());
+    /// What should be, and what the manager has decided.
+    fn model(&self, name: &StreamName) -> Model {
+        let heard = self.stage.heard(name);
+        let known = self.monitor.versions(name.as_str()).unwrap_or_default();
+        let versions: BTreeSet<_> =
+            heard.versions.iter().copied().chain(known.iter().map(|status| status.version)).collect();
+        let state = |version: Version| {
+            let state = self.manager.state(&ServableId::new(name.clone(), version));
+            (version, state)
+        };
+        Model { name: name.clone(), heard, decided: versions.into_iter().map(state).collect() }
+    }
+
+    fn outcome(&self, models: &[Model], list: &ModelList) -> Result<(), Status> {
+        let is_listed = |model: &&Model| list.models.iter().any(|entry| entry.name == model.name);
+        let failures: Vec<_> = self.monitor.read(|states| {
+            models.iter().filter(is_listed).filter_map(|model| model.failure(states)).collect()
+        });
         match failures.len() {
             0 => Ok(()),
             count => {
@@ -153,32 +184,53 @@ impl Control {
     }
 }
 
-/// Whether each version that there should be is available, or failed.
-fn is_settled(states: &States, name: &StreamName, heard: &Heard) -> bool {
-    let Some(stream) = states.stream(name.as_str()) else { return heard.versions.is_empty() };
-    let is_settled = |status: &salver_manager_monitor::VersionStatus| match status.state {
-        ServableState::Available => true,
-        ServableState::Start | ServableState::Loading | ServableState::End => status.error.is_some(),
-        ServableState::Unloading => false,
-    };
-    heard.trouble.is_some()
-        || heard.versions.iter().all(|version| {
-            stream.versions.iter().find(|status| status.version == *version).is_some_and(is_settled)
-        })
+/// One model: what should be, and what the manager has decided of its versions, told or not.
+struct Model {
+    name: StreamName,
+    heard: Heard,
+    decided: Vec<(Version, Option<State>)>,
 }
 
-/// Why a model is not available as it should be; `None` where it is.
-fn failure(states: &States, name: &StreamName, heard: &Heard) -> Option<String> {
-    let failed = || {
-        let stream = states.stream(name.as_str())?;
-        let wanted = stream.versions.iter().filter(|status| heard.versions.contains(&status.version));
-        let failed = wanted.filter(|status| status.state != ServableState::Available);
-        failed.filter_map(|status| status.error.clone()).next()
-    };
-    let reason = match &heard.trouble {
-        Some(trouble) => trouble.to_string(),
-        None if heard.versions.is_empty() => "there is no version".to_owned(),
-        None => failed()?.to_string(),
-    };
-    Some(format!("{name} due to error: {reason}"))
+impl Model {
+    /// Whether nothing is under way that a reload waits for: a version that goes is not waited for any longer than until
+    /// no request finds it.
+    fn is_settled(&self) -> bool {
+        let is_wanted = |version: &Version| self.heard.versions.contains(version);
+        self.heard.trouble.is_some()
+            || self
+                .decided
+                .iter()
+                .filter(|(version, _)| is_wanted(version))
+                .all(|(_, state)| matches!(state, Some(State::Ready | State::Failed | State::Retrying)))
+    }
+
+    /// Whether everybody knows of what was decided.
+    fn is_told(&self, states: &States) -> bool {
+        let told = |version: Version| {
+            let stream = states.stream(self.name.as_str())?;
+            stream.versions.iter().find(|status| status.version == version).map(|status| status.state)
+        };
+        self.decided.iter().all(|(version, state)| match state {
+            Some(State::Ready) => told(*version) == Some(ServableState::Available),
+            Some(State::Failed) => told(*version) == Some(ServableState::End),
+            _ => told(*version) != Some(ServableState::Available),
+        })
+    }
+
+    /// Why it is not available as it should be; `None` where it is.
+    fn failure(&self, states: &States) -> Option<String> {
+        let failed = || {
+            let stream = states.stream(self.name.as_str())?;
+            let wanted =
+                stream.versions.iter().filter(|status| self.heard.versions.contains(&status.version));
+            let failed = wanted.filter(|status| status.state != ServableState::Available);
+            failed.filter_map(|status| status.error.clone()).next()
+        };
+        let reason = match &self.heard.trouble {
+            Some(trouble) => trouble.to_string(),
+            None if self.heard.versions.is_empty() => "there is no version".to_owned(),
+            None => failed()?.to_string(),
+        };
+        Some(format!("{} due to error: {reason}", self.name))
+    }
 }

@@ -29,11 +29,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use salver_core_observe::Observer;
+use salver_core_resource::Allocation;
 use salver_core_status::Status;
-use salver_manager_aspired::AspiredManager;
+use salver_manager_aspired::{AspiredManager, Retry};
 use salver_manager_monitor::Monitor;
 use salver_plugins_host::HostServices;
-use salver_server_config::ServeConfig;
+use salver_server_config::{Loading, MemoryLimit, ServeConfig};
 use salver_server_inference::{GateOptions, Inference, ServedOptions};
 use salver_server_metrics::Registry;
 
@@ -78,13 +79,11 @@ impl Assembly {
         let observer: Arc<dyn Observer> = registry;
         let monitor = Arc::new(Monitor::default());
         let report = Report::new(Arc::clone(&monitor), Arc::clone(&observer));
-        let manager = AspiredManager::start(salver_manager_aspired::Options {
-            num_load_threads: config.loading.load_threads,
-            num_unload_threads: config.loading.unload_threads,
-            after_unload: Some(Arc::new(salver_server_memory::trim)),
-            ..salver_manager_aspired::Options::new(Arc::new(report))
-        })?;
-        let settings = Arc::new(Settings::new(config));
+        let (settings, platforms) = (Arc::new(Settings::new(config)), Arc::new(platforms));
+        let options = manager_options(config, report, &settings, &platforms);
+        let manager = AspiredManager::start(options)?;
+        // Until the first models are loaded no request can be disturbed.
+        manager.burst_load_threads(config.loading.initial_load_threads)?;
         let context = Arc::new(LoaderContext {
             platforms,
             settings: Arc::clone(&settings),
@@ -100,12 +99,21 @@ impl Assembly {
             Arc::clone(&serving),
             folders(&config.repositories),
             Arc::clone(&stage),
+            {
+                let manager = Arc::downgrade(&manager);
+                move || {
+                    if let Some(manager) = manager.upgrade() {
+                        manager.end_burst();
+                    }
+                }
+            },
         )?;
         let inference = Inference::new(serving, Arc::clone(&catalog) as _, observer);
         let control = Arc::new(Control {
             context,
             stage,
             monitor,
+            manager: Arc::clone(&manager),
             sources: Mutex::new(Some(sources)),
             stopped: Condvar::new(),
             list: Mutex::new(config.models.clone()),
@@ -151,6 +159,42 @@ impl Drop for Assembly {
         // Others may hold on to the control.
         self.control.stop();
     }
+}
+
+fn manager_options(
+    config: &ServeConfig,
+    report: Report,
+    settings: &Arc<Settings>,
+    platforms: &Arc<Platforms>,
+) -> salver_manager_aspired::Options {
+    let loading = &config.loading;
+    let (transitions, platforms) = (Arc::clone(settings), Arc::clone(platforms));
+    let usual = salver_manager_aspired::Options::new(Arc::new(report));
+    salver_manager_aspired::Options {
+        policy: loading.transition.into(),
+        policy_for: Some(Arc::new(move |name| transitions.transition(name))),
+        num_load_threads: loading.load_threads,
+        num_unload_threads: loading.unload_threads,
+        retry: Retry { max_retries: loading.retries, first_wait: loading.retry_wait, ..Retry::default() },
+        total_resources: total_resources(loading),
+        after_unload: Some(Arc::new(move || {
+            platforms.trim();
+            salver_server_memory::trim();
+        })),
+        ..usual
+    }
+}
+
+/// What models may take together, as far as it is limited.
+fn total_resources(loading: &Loading) -> Option<Allocation> {
+    let mut total = match loading.memory {
+        Some(MemoryLimit::Bytes(bytes)) => Allocation::ram_bytes(bytes),
+        Some(MemoryLimit::None) | None => Allocation::none(),
+    };
+    for device in &loading.device_memory {
+        total.set(device.resource.clone(), device.bytes);
+    }
+    (!total.is_none()).then_some(total)
 }
 
 fn served_options(config: &ServeConfig) -> ServedOptions {

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 
 /// What all loaders share.
 pub(crate) struct LoaderContext {
-    pub(crate) platforms: Platforms,
+    pub(crate) platforms: Arc<Platforms>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) served: ServedOptions,
     pub(crate) observer: Arc<dyn Observer>,

@@ -218,7 +218,9 @@ impl ServeArgs {
     fn models(&self) -> Result<Option<ModelList>, String> {
         // As in TensorFlow Serving, where the file counts if both are given. No file is asked for by an empty name.
         if let Some(path) = self.model_config_file.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-            return ModelList::read(path).map(Some).map_err(|status| status.to_string());
+            return ModelList::read(path)
+                .map(Some)
+                .map_err(|status| format!("--model-config-file: {status}"));
         }
         let Some(base) = &self.model_base_path else { return Ok(None) };
         let name = self.model_name.as_str().into();

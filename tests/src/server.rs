@@ -46,7 +46,14 @@ impl Server {
     /// Where it does not.
     pub fn launch_with(bundle: &Bundle, flags: &[&str], more: impl FnOnce(&mut Command)) -> Self {
         let mut command = command(&bundle.salver());
-        command.args(["serve", "--host=127.0.0.1", "--port=0", "--log-format=json", "--poll-interval=10ms", "--settle-time=10ms"]);
+        command.args([
+            "serve",
+            "--host=127.0.0.1",
+            "--port=0",
+            "--log-format=json",
+            "--poll-interval=10ms",
+            "--settle-time=10ms",
+        ]);
         more(&mut command);
         let mut process = command.args(flags).stderr(Stdio::piped()).spawn().expect("starting the server");
         let log = Log::follow(process.stderr.take().expect("it is piped"));

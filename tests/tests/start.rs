@@ -142,11 +142,7 @@ async fn the_spellings_of_tensorflow_serving_start_the_same_server() {
         let http = salver_tests::Http::new(([127, 0, 0, 1], port).into());
         assert_eq!(http.post("/v1/models/renamed:predict", ROW).await.json(), expected, "port {port}");
     }
-    assert!(
-        server.log().text().contains("--enable_model_warmup has no effect"),
-        "{}",
-        server.log().text()
-    );
+    assert!(server.log().text().contains("--enable_model_warmup has no effect"), "{}", server.log().text());
 }
 
 /// A port that nobody listens on just now.

@@ -89,6 +89,7 @@ impl Assembly {
             settings: Arc::clone(&settings),
             served: served_options(config),
             observer: Arc::clone(&observer),
+            drop_file_cache: config.loading.drop_file_cache,
         });
         let serving = manager.serving();
         let (to_manager, labels) = (Arc::clone(&manager) as _, Arc::clone(&serving));
@@ -177,6 +178,10 @@ fn manager_options(
         num_unload_threads: loading.unload_threads,
         retry: Retry { max_retries: loading.retries, first_wait: loading.retry_wait, ..Retry::default() },
         total_resources: total_resources(loading),
+        on_load_thread: Some(Arc::new(|| {
+            let lowered = salver_server_memory::lower_priority();
+            tracing::debug!(?lowered, "a load thread steps back");
+        })),
         after_unload: Some(Arc::new(move || {
             platforms.trim();
             salver_server_memory::trim();
@@ -187,10 +192,17 @@ fn manager_options(
 
 /// What models may take together, as far as it is limited.
 fn total_resources(loading: &Loading) -> Option<Allocation> {
-    let mut total = match loading.memory {
-        Some(MemoryLimit::Bytes(bytes)) => Allocation::ram_bytes(bytes),
-        Some(MemoryLimit::None) | None => Allocation::none(),
+    let there_is = || {
+        let limit = salver_server_memory::memory_limit()?;
+        tracing::info!(bytes = limit.bytes, source = %limit.source.display(), "models may take as much memory as there is");
+        Some(limit.bytes)
     };
+    let bytes = match loading.memory {
+        Some(MemoryLimit::Bytes(bytes)) => Some(bytes),
+        Some(MemoryLimit::None) => None,
+        None => there_is(),
+    };
+    let mut total = bytes.map(Allocation::ram_bytes).unwrap_or_default();
     for device in &loading.device_memory {
         total.set(device.resource.clone(), device.bytes);
     }

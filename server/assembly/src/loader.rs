@@ -22,6 +22,8 @@ pub(crate) struct LoaderContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) served: ServedOptions,
     pub(crate) observer: Arc<dyn Observer>,
+    /// Whether the files of a version that is loaded are dropped from the system's cache of files.
+    pub(crate) drop_file_cache: bool,
 }
 
 /// Where a version is stored.
@@ -79,6 +81,9 @@ impl ModelLoader {
         let cancel = context.cancel;
         let request = LoadRequest { id, directory: &directory, options: &options, cancel };
         let model = platform.load(&request).map_err(|status| in_folder(status, platform, &directory))?;
+        if self.context.drop_file_cache {
+            salver_server_memory::forget_files(&directory);
+        }
         let observer = Arc::clone(&self.context.observer);
         Ok(Served::new(id, model, platform.name(), self.context.served, observer))
     }
@@ -102,7 +107,10 @@ impl Loader for ModelLoader {
         let request = LoadRequest { id, directory: &directory, options: &options, cancel };
         let estimate =
             platform.estimate(&request).map_err(|status| in_folder(status, platform, &directory))?;
-        Ok(estimate.unwrap_or_default())
+        match estimate {
+            Some(estimate) => Ok(estimate),
+            None => Ok(Estimate::steady(Allocation::ram_bytes(by_size(&directory)?))),
+        }
     }
 
     fn load(&mut self, context: &LoadContext<'_>) -> Result<Served, Status> {
@@ -117,7 +125,8 @@ impl Loader for ModelLoader {
         observer.instrument(Metric::LoadDuration, &[model, &version]).record(took.as_secs_f64());
         match &outcome {
             Ok(served) => tracing::info!(%id, platform = served.platform(), ?took, "loaded"),
-            Err(status) => tracing::error!(%id, code = status.code().name(), error = %status, "load failed"),
+            // Whether it is tried again is not known here; who knows it tells.
+            Err(status) => tracing::warn!(%id, code = status.code().name(), error = %status, "load failed"),
         }
         outcome
     }
@@ -135,4 +144,12 @@ impl Loader for ModelLoader {
             }
         }
     }
+}
+
+/// TensorFlow Serving's estimate (`servables/tensorflow/bundle_factory_util.cc`): 1.2 times the bytes on disk.
+fn by_size(directory: &Path) -> Result<u64, Status> {
+    let shown = directory.display();
+    let bytes = salver_server_memory::directory_size(directory)
+        .map_err(|error| Status::unavailable(format!("adding up the files of `{shown}`: {error}")))?;
+    Ok(bytes.saturating_add(bytes / 5))
 }

@@ -40,7 +40,7 @@ impl StateObserver for Report {
         // First of all: who reads in the log that a version is available finds it so.
         self.monitor.observe(event.clone());
         match &event {
-            StateEvent::Version { id, state, .. } => {
+            StateEvent::Version { id, state, error, .. } => {
                 let version = id.version.to_string();
                 let available =
                     || self.observer.instrument(Metric::ModelAvailable, &[id.name.as_str(), &version]);
@@ -50,7 +50,17 @@ impl StateObserver for Report {
                         tracing::info!(%id, "available");
                     }
                     ServableState::Unloading => available().record(0.0),
-                    ServableState::Start | ServableState::Loading | ServableState::End => {}
+                    ServableState::Loading => {
+                        if let Some(error) = error {
+                            tracing::warn!(%id, %error, "will be loaded again");
+                        }
+                    }
+                    ServableState::End => {
+                        if let Some(error) = error {
+                            tracing::error!(%id, code = error.code().name(), %error, "failed");
+                        }
+                    }
+                    ServableState::Start => {}
                 }
             }
             StateEvent::Progress { id, progress } => self.time(id, progress),

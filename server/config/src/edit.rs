@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use salver_core_status::{Quoted, Status};
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use crate::args::ModelArgs;
 use crate::model::{ModelSettings, SETTINGS_FILE};
@@ -44,7 +44,7 @@ fn edit(text: &str, args: &ModelArgs) -> Result<String, Status> {
         text.parse().map_err(|error: toml_edit::TomlError| Status::invalid_argument(error.to_string()))?;
     if let Some(versions) = &args.versions {
         parse_policy(versions).map_err(Status::invalid_argument)?;
-        document.insert("version_policy", value(versions.as_str()));
+        set(document.as_table_mut(), "version_policy", value(versions.as_str()));
     }
     if !(args.label.is_empty() && args.remove_label.is_empty()) {
         let labels = document.entry("labels").or_insert(Item::Table(Table::new()));
@@ -54,10 +54,18 @@ fn edit(text: &str, args: &ModelArgs) -> Result<String, Status> {
             labels.remove(label);
         }
         for (label, version) in &args.label {
-            labels.insert(label, value(version.number()));
+            set(labels, label, value(version.number()));
         }
     }
     Ok(document.to_string())
+}
+
+/// Sets a key, and leaves the comment before it where it is there already.
+fn set(table: &mut dyn TableLike, key: &str, value: Item) {
+    match table.get_mut(key) {
+        Some(item) => *item = value,
+        None => drop(table.insert(key, value)),
+    }
 }
 
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
@@ -97,7 +105,8 @@ mod tests {
     fn what_a_person_wrote_stays_as_it_is() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(SETTINGS_FILE);
-        std::fs::write(&path, "# ours\nplatform = \"echo\" # why\n[labels]\nold = 1\n").unwrap();
+        let before = "# ours\nversion_policy = 'all'\nplatform = \"echo\" # why\n[labels]\nold = 1\n";
+        std::fs::write(&path, before).unwrap();
         let change = ModelArgs {
             label: vec![label("stable", 2)],
             remove_label: vec!["old".to_owned()],
@@ -108,7 +117,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
-            "# ours\nplatform = \"echo\" # why\nversion_policy = \"specific:1,2\"\n[labels]\nstable = 2\n"
+            "# ours\nversion_policy = \"specific:1,2\"\nplatform = \"echo\" # why\n[labels]\nstable = 2\n"
         );
     }
 

@@ -167,6 +167,15 @@ impl<D> Stream<D> {
 
     /// Does all that the policy wants done now.
     pub(crate) fn advance(&mut self, policy: Policy, registry: &mut Registry<D>) {
+        let snapshots = self.snapshots(registry);
+        if !policy.may_load(&snapshots) {
+            let waits =
+                |one: &&VersionSnapshot| matches!(one.state, State::LoadRequested | State::LoadApproved);
+            for waiting in snapshots.iter().filter(waits) {
+                let id = self.id(waiting.version);
+                check(&id, registry.recall(&id));
+            }
+        }
         while let Some(action) = policy.next_action(&self.snapshots(registry)) {
             let (id, result) = match action {
                 Action::Load(version) => {

@@ -14,7 +14,7 @@ pub trait Director<D>: Send + 'static {
         let _ = (id, registry);
     }
 
-    /// Room came free.
+    /// There may be more room than before.
     fn released(&mut self, registry: &mut Registry<D>) {
         let _ = registry;
     }

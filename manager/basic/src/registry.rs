@@ -110,8 +110,8 @@ pub struct Registry<D> {
     commands: Vec<Command<D>>,
     /// Versions that moved, and nobody has been told.
     moved: VecDeque<ServableId>,
-    /// Whether room came free, and nobody has been told.
-    is_released: bool,
+    /// Whether there may be more room than there was, and nobody has been told.
+    pub(crate) is_released: bool,
     is_closed: bool,
 }
 
@@ -212,6 +212,14 @@ impl<D> Registry<D> {
         self.step(id, Event::LoadRequested, None)
     }
 
+    /// Takes back that a version is to be loaded, which no worker is at: it is new again.
+    ///
+    /// # Errors
+    /// NOT_FOUND: it is not managed. FAILED_PRECONDITION: it is past that, or was not to be loaded.
+    pub fn recall(&mut self, id: &ServableId) -> Result<(), Status> {
+        self.step(id, Event::Recalled, None)
+    }
+
     /// Wants a ready version unloaded.
     ///
     /// # Errors
@@ -282,6 +290,10 @@ impl<D> Registry<D> {
             let message =
                 format!("{} is {state:?}, and only a version that is new or over can be let go", Quoted(&id));
             return Err(Status::failed_precondition(message));
+        }
+        if record.state == State::New {
+            // Whoever heard of its start is to hear of its end.
+            self.step(id, Event::Cancelled, None)?;
         }
         if let Some(record) = self.records.remove(id) {
             self.lines.refused.retain(|other| other != id);
@@ -485,7 +497,7 @@ impl<D> Registry<D> {
         self.moved.pop_front()
     }
 
-    /// Whether room came free since it was asked last.
+    /// Whether there may be more room than when it was asked last.
     pub fn take_released(&mut self) -> bool {
         std::mem::take(&mut self.is_released)
     }
@@ -513,7 +525,7 @@ impl<D> Registry<D> {
         let (next, action) = harness::step(before, event).map_err(|_| illegal(id, before, event))?;
         record.state = next;
         self.moved.push_back(id.clone());
-        if matches!(event, Event::Cancelled | Event::Renewed | Event::Rejected) {
+        if matches!(event, Event::Cancelled | Event::Recalled | Event::Renewed | Event::Rejected) {
             self.lines.leave(id, before, record.retry_at.take());
         }
         match action {
@@ -522,6 +534,7 @@ impl<D> Registry<D> {
                 self.release(id);
                 self.lines.requested.push_back(id.clone());
             }
+            Action::StandDown => self.release(id),
             Action::Estimate => self.start_estimate(id),
             Action::Reserve => self.lines.room.push_back(id.clone()),
             Action::Load => self.start_load(id),
@@ -628,10 +641,9 @@ impl<D> Registry<D> {
     fn release(&mut self, id: &ServableId) {
         let Some(record) = self.records.get_mut(id) else { return };
         let reserved = std::mem::take(&mut record.reserved);
-        if !reserved.is_none() {
-            self.tracker.release(&reserved);
-            self.is_released = true;
-        }
+        self.tracker.release(&reserved);
+        // Even where there was nothing reserved yet, others may have been kept waiting for its sake.
+        self.is_released = true;
     }
 
     /// Puts what a loaded version takes in the place of what was reserved for its load.

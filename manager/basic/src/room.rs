@@ -61,6 +61,8 @@ impl<D> Registry<D> {
         if let Some(record) = self.records.get_mut(id) {
             record.reserved = peak;
         }
+        // It may be less than others were kept waiting for.
+        self.is_released = true;
         self.must_step(id, Event::LoadApproved, None);
     }
 

@@ -14,6 +14,7 @@
 //! | LoadRequested | EstimateStarted | Estimating | Estimate |
 //! | LoadRequested | LoadApproved | LoadApproved | QueueLoad |
 //! | LoadRequested | Renewed | LoadRequested | QueueLoad |
+//! | LoadRequested | Recalled | New | StandDown |
 //! | LoadRequested | Rejected | Failed | End |
 //! | LoadRequested | Cancelled | Disabled | End |
 //! | Estimating | Estimated | LoadRequested | Reserve |
@@ -22,6 +23,7 @@
 //! | Estimating | Cancelled | Cancelling | Cancel |
 //! | LoadApproved | LoadStarted | Loading | Load |
 //! | LoadApproved | Renewed | LoadRequested | QueueLoad |
+//! | LoadApproved | Recalled | New | StandDown |
 //! | LoadApproved | Rejected | Failed | End |
 //! | LoadApproved | Cancelled | Disabled | End |
 //! | Loading | LoadSucceeded | Ready | Publish |
@@ -108,6 +110,8 @@ pub enum Event {
     WaitEnded,
     /// There is something else to load it from.
     Renewed,
+    /// It is not to be loaded yet.
+    Recalled,
     /// There is nothing to load it from, or no room.
     Rejected,
     /// It is no longer wanted, and was not available yet.
@@ -137,6 +141,8 @@ pub enum Action {
     Load,
     /// Give up what is reserved, and wait before the next attempt.
     Wait,
+    /// Give up what is reserved, and the place in the line.
+    StandDown,
     /// Let requests find it, then tell that it is available.
     Publish,
     /// Tell the loader that it may give up.
@@ -208,6 +214,7 @@ pub fn step(state: State, event: Event) -> Result<(State, Action), Illegal> {
         (State::LoadRequested, Event::EstimateStarted) => Ok((State::Estimating, Action::Estimate)),
         (State::LoadRequested, Event::LoadApproved) => Ok((State::LoadApproved, Action::QueueLoad)),
         (State::LoadRequested, Event::Renewed) => Ok((State::LoadRequested, Action::QueueLoad)),
+        (State::LoadRequested, Event::Recalled) => Ok((State::New, Action::StandDown)),
         (State::LoadRequested, Event::Rejected) => Ok((State::Failed, Action::End)),
         (State::LoadRequested, Event::Cancelled) => Ok((State::Disabled, Action::End)),
         (State::Estimating, Event::Estimated) => Ok((State::LoadRequested, Action::Reserve)),
@@ -216,6 +223,7 @@ pub fn step(state: State, event: Event) -> Result<(State, Action), Illegal> {
         (State::Estimating, Event::Cancelled) => Ok((State::Cancelling, Action::Cancel)),
         (State::LoadApproved, Event::LoadStarted) => Ok((State::Loading, Action::Load)),
         (State::LoadApproved, Event::Renewed) => Ok((State::LoadRequested, Action::QueueLoad)),
+        (State::LoadApproved, Event::Recalled) => Ok((State::New, Action::StandDown)),
         (State::LoadApproved, Event::Rejected) => Ok((State::Failed, Action::End)),
         (State::LoadApproved, Event::Cancelled) => Ok((State::Disabled, Action::End)),
         (State::Loading, Event::LoadSucceeded) => Ok((State::Ready, Action::Publish)),

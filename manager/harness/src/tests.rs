@@ -17,7 +17,7 @@ const STATES: [State; 14] = [
     State::Failed,
 ];
 
-const EVENTS: [Event; 17] = [
+const EVENTS: [Event; 18] = [
     Event::LoadRequested,
     Event::EstimateStarted,
     Event::Estimated,
@@ -28,6 +28,7 @@ const EVENTS: [Event; 17] = [
     Event::LoadFailed,
     Event::WaitEnded,
     Event::Renewed,
+    Event::Recalled,
     Event::Rejected,
     Event::Cancelled,
     Event::UnloadRequested,

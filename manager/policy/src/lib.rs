@@ -62,6 +62,17 @@ impl Policy {
             Policy::ResourcePreserving => preserve_resources(versions),
         }
     }
+
+    /// Whether versions of a stream that has these may begin to be loaded now.
+    ///
+    /// [`next_action`](Self::next_action) wants none loaded while they may not. Those that were to be loaded before, and
+    /// have not begun, are to be held back.
+    pub fn may_load(self, versions: &[VersionSnapshot]) -> bool {
+        match self {
+            Policy::AvailabilityPreserving => true,
+            Policy::ResourcePreserving => versions.iter().all(|one| one.is_aspired || one.state.is_over()),
+        }
+    }
 }
 
 fn preserve_availability(versions: &[VersionSnapshot]) -> Option<Action> {
@@ -80,8 +91,7 @@ fn preserve_resources(versions: &[VersionSnapshot]) -> Option<Action> {
     if let Some(first) = unaspired_ready(versions).next() {
         return Some(Action::Unload(first));
     }
-    let is_any_in_the_way = versions.iter().any(|one| !one.is_aspired && !one.state.is_over());
-    if is_any_in_the_way { None } else { load_highest(versions) }
+    if Policy::ResourcePreserving.may_load(versions) { load_highest(versions) } else { None }
 }
 
 fn unaspired_ready(versions: &[VersionSnapshot]) -> impl Iterator<Item = Version> {
@@ -176,6 +186,16 @@ mod tests {
             check(&[(1, Ready, NOT), (2, Ready, NOT), (3, New, ASPIRED)], unload(1));
             check(&[(1, Quiescing, NOT), (2, Ready, NOT), (3, New, ASPIRED)], load(3));
         }
+    }
+
+    #[test]
+    fn versions_may_be_loaded_unless_they_would_be_loaded_beside_the_old() {
+        let snapshot = |state, is_aspired| VersionSnapshot { version: version(1), state, is_aspired };
+        let old = [snapshot(State::LoadRequested, ASPIRED), snapshot(Quiescing, NOT)];
+        assert!(Policy::AvailabilityPreserving.may_load(&old));
+        assert!(!Policy::ResourcePreserving.may_load(&old));
+        let gone = [snapshot(State::LoadRequested, ASPIRED), snapshot(Failed, NOT), snapshot(Ready, ASPIRED)];
+        assert!(Policy::ResourcePreserving.may_load(&gone));
     }
 
     mod resource_preserving {

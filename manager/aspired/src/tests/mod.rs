@@ -1,6 +1,14 @@
-//! The behaviours of TensorFlow Serving's `aspired_versions_manager_test.cc` and a few more, by the public API, and
-//! the reconciler alone under every interleaving that proptest thinks of.
+//! The behaviours of TensorFlow Serving's `aspired_versions_manager_test.cc` and more: of the manager by its public API,
+//! and of what it decides under thousands of schedules.
 
 mod fixture;
 mod lifecycle;
+mod options;
+mod permutations;
+mod pools;
+mod schedules;
 mod threads;
+#[path = "../../../basic/src/tests/world.rs"]
+mod world;
+
+use salver_manager_basic::engine;

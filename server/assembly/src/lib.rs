@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use salver_core_observe::Observer;
 use salver_core_resource::Allocation;
+use salver_core_servable::{EventBus, StateObserver, Subscription};
 use salver_core_status::Status;
 use salver_manager_aspired::{AspiredManager, Retry};
 use salver_manager_monitor::Monitor;
@@ -53,6 +54,7 @@ pub struct Assembly {
     manager: Arc<AspiredManager<ModelLoader>>,
     catalog: Arc<ServerCatalog>,
     inference: Arc<Inference>,
+    bus: Arc<EventBus>,
 }
 
 impl Assembly {
@@ -78,7 +80,8 @@ impl Assembly {
     ) -> Result<Self, Status> {
         let observer: Arc<dyn Observer> = registry;
         let monitor = Arc::new(Monitor::default());
-        let report = Report::new(Arc::clone(&monitor), Arc::clone(&observer));
+        let bus = Arc::new(EventBus::new());
+        let report = Report::new(Arc::clone(&monitor), Arc::clone(&observer), Arc::clone(&bus));
         let (settings, platforms) = (Arc::new(Settings::new(config)), Arc::new(platforms));
         let options = manager_options(config, report, &settings, &platforms);
         let manager = AspiredManager::start(options)?;
@@ -122,7 +125,7 @@ impl Assembly {
         if let Some(file) = config.model_list_file.clone() {
             control.follow(file)?;
         }
-        Ok(Self { control, manager, catalog, inference })
+        Ok(Self { control, manager, catalog, inference, bus })
     }
 
     /// What changes which models are served.
@@ -133,6 +136,12 @@ impl Assembly {
     /// What answers requests.
     pub fn inference(&self) -> Arc<Inference> {
         Arc::clone(&self.inference)
+    }
+
+    /// Tells `subscriber` where versions stand, from now on until the subscription is dropped. It is called on the
+    /// manager's threads: it must return at once.
+    pub fn subscribe(&self, subscriber: Arc<dyn StateObserver>) -> Subscription {
+        self.bus.subscribe(subscriber)
     }
 
     /// Says from here on that requests should go elsewhere.

@@ -1,24 +1,25 @@
-//! News of versions, passed to the monitor, the metrics and the log.
+//! News of versions, passed to the monitor, the metrics, the log and whoever subscribed.
 
 use std::sync::Arc;
 
 use salver_core_observe::{Metric, Observer};
-use salver_core_servable::{LoadProgress, LoadTimings, ServableId, ServableState, StateEvent, StateObserver};
+use salver_core_servable::{
+    EventBus, LoadProgress, LoadTimings, ServableId, ServableState, StateEvent, StateObserver,
+};
 use salver_manager_monitor::Monitor;
 
 /// Takes the manager's news and passes it on.
 pub(crate) struct Report {
     monitor: Arc<Monitor>,
     observer: Arc<dyn Observer>,
+    bus: Arc<EventBus>,
 }
 
 impl Report {
-    pub(crate) fn new(monitor: Arc<Monitor>, observer: Arc<dyn Observer>) -> Self {
-        Self { monitor, observer }
+    pub(crate) fn new(monitor: Arc<Monitor>, observer: Arc<dyn Observer>, bus: Arc<EventBus>) -> Self {
+        Self { monitor, observer, bus }
     }
-}
 
-impl Report {
     /// Records how long the parts of a load took, once it is over.
     fn time(&self, id: &ServableId, progress: &LoadProgress) {
         if progress.phase.is_some() {
@@ -71,5 +72,6 @@ impl StateObserver for Report {
                 tracing::info!(model = %name, "the versions of a model can be told again");
             }
         }
+        self.bus.observe(event);
     }
 }

@@ -36,7 +36,7 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("server/grpc", &["core", "proto", "server/http", "server/inference", "server/wire"]),
     ("server/rest", &["core", "proto", "server/http", "server/inference", "server/json", "server/wire"]),
     ("server/listen", &["core", "server/http", "server/metrics"]),
-    ("server/bin", &["core", "plugins/host", "server"]),
+    ("server/bin", &["core", "plugins/host", "proto", "server"]),
     ("tests", &["core", "proto", "platforms/echo"]),
     ("benches", &["core", "manager", "plugins", "platforms", "proto", "server"]),
     ("xtask", &[]),

@@ -37,8 +37,9 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("server/rest", &["core", "proto", "server/http", "server/inference", "server/json", "server/wire"]),
     ("server/listen", &["core", "server/http", "server/metrics"]),
     ("server/bin", &["core", "plugins/host", "proto", "server"]),
-    ("tests", &["core", "proto", "platforms/echo"]),
-    ("benches", &["core", "manager", "plugins", "platforms", "proto", "server"]),
+    ("tests/weights", &[]),
+    ("tests", &["core", "proto", "platforms/echo", "tests/weights"]),
+    ("benches", &["core", "manager", "plugins", "platforms", "proto", "server", "tests/weights"]),
     ("xtask", &[]),
 ];
 

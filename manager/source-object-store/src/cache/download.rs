@@ -63,8 +63,8 @@ pub(super) struct Download<'a> {
     file: File,
     /// How many bytes are in the file, from the first.
     len: u64,
-    /// How many of them were there before.
-    found: u64,
+    /// Whether they came over more than one connection, or were there before.
+    is_pieced: bool,
     digests: Digests,
     /// Told how many bytes there were, and are.
     progress: &'a dyn Fn(u64, u64),
@@ -88,7 +88,7 @@ impl<'a> Download<'a> {
             Digests::default()
         };
         let mut download =
-            Self { bucket, object, path: path.to_owned(), file, len, found: len, digests, progress };
+            Self { bucket, object, path: path.to_owned(), file, len, is_pieced: len > 0, digests, progress };
         if !is_start {
             download.start_over()?;
         }
@@ -122,8 +122,8 @@ impl<'a> Download<'a> {
                     tokio::time::sleep((FIRST_WAIT * 2_u32.pow(tried - 1)).min(LONGEST_WAIT)).await;
                 }
                 Broken::NoRange => self.start_over()?,
-                // What was found here may be what is damaged.
-                Broken::Damaged(_) if self.found > 0 => self.start_over()?,
+                // An earlier piece may be what is damaged.
+                Broken::Damaged(_) if self.is_pieced => self.start_over()?,
                 Broken::Damaged(status) => {
                     self.discard();
                     return Err(Failure::Failed(status));
@@ -150,6 +150,7 @@ impl<'a> Download<'a> {
             Stamp::ETag(_) => (None, None),
             Stamp::Modified(modified) => (None, modified.map(Into::into)),
         };
+        self.is_pieced |= self.len > 0;
         let range = (self.len > 0).then_some(GetRange::Bounded(self.len..object.size));
         let options = GetOptions { if_match, if_unmodified_since, range, ..GetOptions::default() };
         let got = self.bucket.get(&object.location, options).await.map_err(|error| self.broken(&error))?;
@@ -222,7 +223,7 @@ impl<'a> Download<'a> {
         let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|error| failed("writing", &self.path, &error))?;
         (self.progress)(self.len, 0);
-        (self.len, self.found, self.digests) = (0, 0, Digests::default());
+        (self.len, self.is_pieced, self.digests) = (0, false, Digests::default());
         Ok(())
     }
 

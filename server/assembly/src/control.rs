@@ -13,7 +13,7 @@ use salver_manager_monitor::{Monitor, States};
 use salver_server_config::{ModelList, ModelListFile};
 
 use crate::loader::{LoaderContext, ModelLoader};
-use crate::sources::Sources;
+use crate::sources::{Sources, model_urls};
 use crate::stage::{Heard, ModelStage};
 
 /// Changes which models are served. Thread-safe; may outlive the server, and then changes nothing.
@@ -37,11 +37,11 @@ impl Control {
     /// Returns as soon as the change is under way: [`wait`](Self::wait) waits for it.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT: a model is to be loaded with a platform that is not there, or with another than before;
-    /// UNAVAILABLE: the server is stopping. Nothing was changed then.
+    /// INVALID_ARGUMENT: a model is to be loaded with a platform that is not there, or with another than before, or from a
+    /// URL that cannot be understood; UNAVAILABLE: the server is stopping. Nothing was changed then.
     pub fn apply(&self, list: &ModelList) -> Result<(), Status> {
-        let sources = self.sources.lock();
-        let sources = sources.as_ref().ok_or_else(|| Status::unavailable("the server is stopping"))?;
+        let mut sources = self.sources.lock();
+        let sources = sources.as_mut().ok_or_else(|| Status::unavailable("the server is stopping"))?;
         let mut before = self.list.lock();
         for entry in &list.models {
             let Some(platform) = &entry.platform else { continue };
@@ -60,8 +60,9 @@ impl Control {
                 )));
             }
         }
+        model_urls(list)?;
         self.context.settings.replace(list);
-        sources.update(list);
+        sources.update(list)?;
         tracing::info!(models = list.models.len(), "the list of models was changed");
         before.clone_from(list);
         Ok(())

@@ -34,6 +34,7 @@ use salver_core_servable::{EventBus, StateObserver, Subscription};
 use salver_core_status::Status;
 use salver_manager_aspired::{AspiredManager, Retry};
 use salver_manager_monitor::Monitor;
+use salver_manager_source_object_store::CacheConfig;
 use salver_plugins_host::HostServices;
 use salver_server_config::{Loading, MemoryLimit, ServeConfig};
 use salver_server_inference::{GateOptions, Inference, ServedOptions};
@@ -41,7 +42,7 @@ use salver_server_metrics::Registry;
 
 use crate::catalog::ServerCatalog;
 use crate::figures::Figures;
-use crate::loader::{LoaderContext, ModelLoader};
+use crate::loader::{Downloads, LoaderContext, ModelLoader};
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::sources::{Sources, folders};
@@ -93,11 +94,15 @@ impl Assembly {
             served: served_options(config),
             observer: Arc::clone(&observer),
             drop_file_cache: config.loading.drop_file_cache,
+            downloads: Downloads::new(CacheConfig {
+                folder: config.discovery.download_dir.clone(),
+                max_bytes: Some(config.discovery.download_bytes),
+            }),
         });
         let serving = manager.serving();
         let (to_manager, labels) = (Arc::clone(&manager) as _, Arc::clone(&serving));
         let stage = Arc::new(ModelStage::new(Arc::clone(&context), to_manager, labels));
-        let sources = Sources::start(config, &settings, &stage);
+        let sources = Sources::start(config, &settings, &stage)?;
         let catalog = ServerCatalog::start(
             Arc::clone(&monitor),
             Arc::clone(&serving),

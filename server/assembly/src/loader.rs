@@ -4,17 +4,43 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use salver_core_loader::{LoadContext, Loader};
 use salver_core_observe::{Metric, Observer};
 use salver_core_platform::{Cancellation, LoadRequest, Options, Platform};
 use salver_core_resource::{Allocation, Estimate};
-use salver_core_servable::ServableId;
+use salver_core_servable::{Phase, ServableId};
 use salver_core_status::{Code, Status};
 use salver_manager_source_file::VersionPath;
+use salver_manager_source_object_store::{Cache, CacheConfig, Lease, RemoteVersion};
 use salver_server_inference::{Served, ServedOptions};
 
 use crate::Platforms;
 use crate::settings::Settings;
+
+/// Where versions from elsewhere are brought to. Opened when the first one is.
+pub(crate) struct Downloads {
+    config: CacheConfig,
+    cache: Mutex<Option<Cache>>,
+}
+
+impl Downloads {
+    pub(crate) fn new(config: CacheConfig) -> Self {
+        Self { config, cache: Mutex::default() }
+    }
+
+    /// # Errors
+    /// Those of [`Cache::open`], every time until it succeeds.
+    fn cache(&self) -> Result<Cache, Status> {
+        let mut cache = self.cache.lock();
+        if let Some(cache) = &*cache {
+            return Ok(cache.clone());
+        }
+        let opened = Cache::open(self.config.clone())?;
+        tracing::info!(folder = %self.config.folder.display(), "files from elsewhere are brought here");
+        Ok(cache.insert(opened).clone())
+    }
+}
 
 /// What all loaders share.
 pub(crate) struct LoaderContext {
@@ -24,6 +50,8 @@ pub(crate) struct LoaderContext {
     pub(crate) observer: Arc<dyn Observer>,
     /// Whether the files of a version that is loaded are dropped from the system's cache of files.
     pub(crate) drop_file_cache: bool,
+    /// Where versions from elsewhere are brought to.
+    pub(crate) downloads: Downloads,
 }
 
 /// Where a version is stored.
@@ -31,6 +59,14 @@ pub(crate) struct LoaderContext {
 pub(crate) enum Stored {
     /// In a folder of this machine.
     Folder(PathBuf),
+    /// Elsewhere.
+    Remote(RemoteVersion),
+}
+
+impl From<RemoteVersion> for Stored {
+    fn from(version: RemoteVersion) -> Self {
+        Stored::Remote(version)
+    }
 }
 
 impl From<VersionPath> for Stored {
@@ -43,6 +79,8 @@ impl From<VersionPath> for Stored {
 pub(crate) struct ModelLoader {
     context: Arc<LoaderContext>,
     stored: Stored,
+    /// Keeps what was brought here from being cleared away while it is loaded.
+    lease: Option<Lease>,
 }
 
 /// A version's files, and what is to be done with them.
@@ -54,14 +92,7 @@ struct Chosen<'a> {
 
 impl ModelLoader {
     pub(crate) fn new(context: Arc<LoaderContext>, stored: Stored) -> Self {
-        Self { context, stored }
-    }
-
-    /// The version's files on this machine, where they are here already.
-    fn folder(&self) -> Option<&Path> {
-        match &self.stored {
-            Stored::Folder(folder) => Some(folder),
-        }
+        Self { context, stored, lease: None }
     }
 
     fn choose(&self, id: &ServableId, directory: PathBuf) -> Result<Chosen<'_>, Status> {
@@ -72,10 +103,15 @@ impl ModelLoader {
         Ok(Chosen { directory, platform, options })
     }
 
-    fn load_model(&self, context: &LoadContext<'_>) -> Result<Served, Status> {
+    fn load_model(&mut self, context: &LoadContext<'_>) -> Result<Served, Status> {
         let id = context.id;
         let directory = match &self.stored {
             Stored::Folder(folder) => folder.clone(),
+            Stored::Remote(version) => {
+                let lease = self.context.downloads.cache()?.fetch(version, context)?;
+                context.enter(Phase::Load);
+                self.lease.insert(lease).path().to_owned()
+            }
         };
         let Chosen { directory, platform, options } = self.choose(id, directory)?;
         let cancel = context.cancel;
@@ -101,8 +137,14 @@ impl Loader for ModelLoader {
         if let Some(bytes) = self.context.settings.found(&id.name).memory_bytes {
             return Ok(Estimate::steady(Allocation::ram_bytes(bytes)));
         }
-        let Some(folder) = self.folder() else { return Ok(Estimate::default()) };
-        let Chosen { directory, platform, options } = self.choose(id, folder.to_owned())?;
+        let folder = match &self.stored {
+            Stored::Folder(folder) => folder.clone(),
+            // What a platform would say of files that are not here yet nobody knows.
+            Stored::Remote(version) => {
+                return Ok(Estimate::steady(Allocation::ram_bytes(and_a_fifth(version.total_bytes()))));
+            }
+        };
+        let Chosen { directory, platform, options } = self.choose(id, folder)?;
         let cancel = Cancellation::NEVER;
         let request = LoadRequest { id, directory: &directory, options: &options, cancel };
         let estimate =
@@ -142,6 +184,9 @@ impl Loader for ModelLoader {
             Stored::Folder(folder) => {
                 tracing::info!(directory = %folder.display(), took = ?start.elapsed(), "unloaded");
             }
+            Stored::Remote(version) => {
+                tracing::info!(url = version.url(), took = ?start.elapsed(), "unloaded");
+            }
         }
     }
 }
@@ -151,5 +196,9 @@ fn by_size(directory: &Path) -> Result<u64, Status> {
     let shown = directory.display();
     let bytes = salver_server_memory::directory_size(directory)
         .map_err(|error| Status::unavailable(format!("adding up the files of `{shown}`: {error}")))?;
-    Ok(bytes.saturating_add(bytes / 5))
+    Ok(and_a_fifth(bytes))
+}
+
+fn and_a_fifth(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 5)
 }

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use salver_core_servable::{StreamName, Version};
 use salver_core_status::Status;
 use salver_manager_policy::Policy;
 use salver_manager_source_file::ModelPolicy;
-use salver_server_config::{ModelEntry, ModelList, ModelSettings, SETTINGS_FILE, ServeConfig};
+use salver_server_config::{Location, ModelEntry, ModelList, ModelSettings, SETTINGS_FILE, ServeConfig};
 
 /// The settings of every model, as they were found last. What a list says counts before what a model says of itself.
 pub(crate) struct Settings {
     policy: ModelPolicy,
+    remote_poll_interval: Duration,
     transition: Policy,
     known: RwLock<Known>,
 }
@@ -33,15 +35,24 @@ impl Settings {
             keep_last: config.discovery.keep_last_versions,
             ..ModelPolicy::default()
         };
-        let settings =
-            Self { policy, transition: config.loading.transition.into(), known: RwLock::default() };
+        let settings = Self {
+            policy,
+            remote_poll_interval: config.discovery.remote_poll_interval,
+            transition: config.loading.transition.into(),
+            known: RwLock::default(),
+        };
         settings.replace(&config.models);
         settings
     }
 
-    /// How models are watched that do not say.
+    /// How models in folders are watched that do not say.
     pub(crate) fn default_policy(&self) -> ModelPolicy {
         self.policy.clone()
+    }
+
+    /// How models at URLs are watched that do not say.
+    pub(crate) fn default_remote_policy(&self) -> ModelPolicy {
+        ModelPolicy { poll_interval: self.remote_poll_interval, ..self.policy.clone() }
     }
 
     /// Forgets the list before, and takes this one.
@@ -56,10 +67,30 @@ impl Settings {
     /// The file of settings cannot be read, or has none; what was read before then counts on.
     pub(crate) fn look(&self, name: &StreamName, folder: &Path) -> Result<ModelPolicy, Status> {
         let revision = revision(folder);
-        let found = ModelSettings::read(folder)?;
+        Ok(self.note(name, ModelSettings::read(folder)?, self.policy.poll_interval, revision))
+    }
+
+    /// The same of a model at a URL, of which the text of its settings was brought here, if it has any.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    pub(crate) fn look_at_text(&self, name: &StreamName, text: Option<&str>) -> Result<ModelPolicy, Status> {
+        let found = text.map(ModelSettings::of_text).transpose()?.unwrap_or_default();
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Ok(self.note(name, found, self.remote_poll_interval, hasher.finish()))
+    }
+
+    fn note(
+        &self,
+        name: &StreamName,
+        found: ModelSettings,
+        poll_interval: Duration,
+        revision: u64,
+    ) -> ModelPolicy {
         let policy = ModelPolicy {
             versions: found.version_policy.clone().unwrap_or_else(|| self.policy.versions.clone()),
-            poll_interval: found.poll_interval.unwrap_or(self.policy.poll_interval),
+            poll_interval: found.poll_interval.unwrap_or(poll_interval),
             marker: found.complete_marker.clone(),
             keep_last: self.policy.keep_last,
             revision,
@@ -68,7 +99,12 @@ impl Settings {
         if known.found.get(name).is_none_or(|before| **before != found) {
             known.found.insert(name.clone(), Arc::new(found));
         }
-        Ok(policy)
+        policy
+    }
+
+    /// Where a list says that a model is, if it is in the list.
+    pub(crate) fn listed_at(&self, name: &StreamName) -> Option<Location> {
+        self.known.read().listed.get(name).map(|entry| entry.base.clone())
     }
 
     /// Forgets what a model said that is not there any more.

@@ -10,6 +10,8 @@ use salver_core_servable::{StreamName, Version};
 use salver_core_status::Status;
 use salver_manager_serving_map::ServingMap;
 use salver_manager_source_file::VersionPath;
+use salver_manager_source_object_store::RemoteVersion;
+use salver_server_config::Location;
 use salver_server_inference::Served;
 
 use crate::loader::{LoaderContext, ModelLoader, Stored};
@@ -33,6 +35,15 @@ pub(crate) struct Heard {
     /// Why nobody can tell which there should be.
     pub(crate) trouble: Option<Status>,
     labels: BTreeMap<String, Version>,
+    /// Who spoke.
+    origin: Option<Origin>,
+}
+
+/// Which source speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Files,
+    Objects,
 }
 
 impl Heard {
@@ -78,8 +89,11 @@ impl ModelStage {
         true
     }
 
-    fn pass_on<D: Into<Stored>>(&self, aspired: AspiredVersions<D>) {
+    fn pass_on<D: Into<Stored>>(&self, origin: Origin, aspired: AspiredVersions<D>) {
         let AspiredVersions { stream, versions } = aspired;
+        if !self.may_speak(origin, &stream) {
+            return;
+        }
         let (wanted, trouble) = match &versions {
             Ok(versions) => (Some(versions.iter().map(|one| one.version).collect()), None),
             Err(status) => (None, Some(status.clone())),
@@ -92,6 +106,25 @@ impl ModelStage {
         let versions = versions.map(|versions| versions.into_iter().map(loader).collect());
         self.manager.set_aspired(AspiredVersions { stream: stream.clone(), versions });
         self.note(stream, wanted, trouble);
+    }
+
+    /// Whether a source is the one that counts for a stream: that of the place in the list of models; or else the one
+    /// that had versions of it first, as long as it has some.
+    fn may_speak(&self, origin: Origin, stream: &StreamName) -> bool {
+        match self.context.settings.listed_at(stream) {
+            Some(Location::Folder(_)) => return origin == Origin::Files,
+            Some(Location::Url(_)) => return origin == Origin::Objects,
+            None => {}
+        }
+        let mut streams = self.streams.lock();
+        let heard = streams.entry(stream.clone()).or_default();
+        let is_taken = heard.is_waited_for() && heard.origin.is_some_and(|other| other != origin);
+        if is_taken {
+            tracing::debug!(model = %stream, "ignored: a model of its name is served from elsewhere");
+        } else {
+            heard.origin = Some(origin);
+        }
+        !is_taken
     }
 
     /// Remembers what was heard, and sets labels where they changed.
@@ -122,6 +155,12 @@ impl ModelStage {
 
 impl Target<VersionPath> for ModelStage {
     fn set_aspired(&self, aspired: AspiredVersions<VersionPath>) {
-        self.pass_on(aspired);
+        self.pass_on(Origin::Files, aspired);
+    }
+}
+
+impl Target<RemoteVersion> for ModelStage {
+    fn set_aspired(&self, aspired: AspiredVersions<RemoteVersion>) {
+        self.pass_on(Origin::Objects, aspired);
     }
 }

@@ -84,6 +84,14 @@ impl ModelSettings {
         Self::parse(&text).map_err(|message| Status::invalid_argument(format!("`{shown}`: {message}")))
     }
 
+    /// Reads settings that are not in a file of this machine.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT that says what is wrong in them.
+    pub fn of_text(text: &str) -> Result<Self, Status> {
+        Self::parse(text).map_err(|message| Status::invalid_argument(format!("`{SETTINGS_FILE}`: {message}")))
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let raw: Raw = toml::from_str(text).map_err(|error| error.to_string().trim().replace('\n', " "))?;
         Ok(Self {

@@ -1,14 +1,16 @@
 //! The validated configuration of a server.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Parser as _;
 use salver_core_platform::Options;
 use salver_manager_source_file::VersionPolicy;
 
-use crate::args::ServeArgs;
+use crate::args::{Cli, Command, ServeArgs};
 use crate::memory::{DeviceMemory, MemoryLimit};
 use crate::model_list::{Location, ModelEntry, ModelList};
 use crate::options::by_platform;
@@ -141,6 +143,23 @@ pub struct Limits {
 const DEFAULT_PORT: u16 = 8500;
 const DEFAULT_REST_PORT: u16 = 8501;
 
+impl ServeConfig {
+    /// What flags of `salver serve` ask for: for a program that embeds the server, and wants what it leaves out to be as
+    /// it is there.
+    ///
+    /// # Errors
+    /// A sentence that names the flag.
+    pub fn from_flags<F: Into<OsString>>(flags: impl IntoIterator<Item = F>) -> Result<Self, String> {
+        let words = ["salver", "serve"].into_iter().map(OsString::from);
+        let cli = Cli::try_parse_from(words.chain(flags.into_iter().map(Into::into)))
+            .map_err(|error| error.to_string())?;
+        match cli.command {
+            Command::Serve(args) => args.validate(),
+            other => Err(format!("{other:?} is no flag of `salver serve`")),
+        }
+    }
+}
+
 impl ServeArgs {
     /// The configuration these flags ask for.
     ///
@@ -261,16 +280,9 @@ impl ServeArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cli, Command};
-    use clap::Parser;
 
     fn validate(flags: &[&str]) -> Result<ServeConfig, String> {
-        let words = ["salver", "serve"].iter().chain(flags);
-        let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-        match cli.command {
-            Command::Serve(args) => args.validate(),
-            other => panic!("{other:?}"),
-        }
+        ServeConfig::from_flags(flags)
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! The cache.
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;

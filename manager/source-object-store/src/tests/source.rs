@@ -1,3 +1,5 @@
+//! The source.
+
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use salver_core_status::Code;
 

@@ -1,39 +1,12 @@
 //! Models on a web server whose connections break.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-#![expect(clippy::indexing_slicing, reason = "helpers of tests are tests too")]
-
-mod server;
-
 use std::fs;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::Duration;
 
-use salver_core_loader::{AspiredVersions, Cancellation, LoadContext, Source, Target};
-use salver_core_servable::{ServableId, Version};
-use salver_core_status::{Code, Status};
-use salver_manager_source_object_store::{
-    Cache, CacheConfig, Config, Lease, ModelUrl, ObjectStoreSource, RemoteVersion,
-};
-use tempfile::TempDir;
+use salver_core_status::Code;
+use salver_manager_source_object_store::{Cache, CacheConfig, ModelUrl, RemoteVersion};
 
-use crate::server::{Server, State};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Told(Sender<AspiredVersions<RemoteVersion>>);
-
-impl Target<RemoteVersion> for Told {
-    fn set_aspired(&self, aspired: AspiredVersions<RemoteVersion>) {
-        let _ = self.0.send(aspired);
-    }
-}
-
-/// Bytes of which no two pages are alike.
-fn noise(len: usize) -> Vec<u8> {
-    (0..len as u64).map(|index| (index.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
-}
+use crate::web_server::{Server, State};
+use crate::{cache, fetch, noise, versions, weights};
 
 fn server(adjust: impl FnOnce(&mut State)) -> Server {
     let mut state = State::default();
@@ -44,45 +17,12 @@ fn server(adjust: impl FnOnce(&mut State)) -> Server {
     Server::start(state)
 }
 
-/// Connects a source of the model `m`.
-fn watch(server: &Server) -> (ObjectStoreSource, Receiver<AspiredVersions<RemoteVersion>>) {
-    let config = Config {
-        models: vec![ModelUrl::new("m", server.url("models/m"))],
-        settle: Duration::ZERO,
-        first_look: PATIENCE,
-        ..Config::default()
-    };
-    let mut source = ObjectStoreSource::new(config);
-    let (sender, told) = mpsc::channel();
-    source.connect(Arc::new(Told(sender)));
-    (source, told)
+fn model(server: &Server) -> ModelUrl {
+    ModelUrl::new("m", server.url("models/m"))
 }
 
 fn version(server: &Server) -> RemoteVersion {
-    let (_source, told) = watch(server);
-    let mut versions = told.recv_timeout(PATIENCE).unwrap().versions.unwrap();
-    assert_eq!(versions.len(), 1);
-    versions.remove(0).data.unwrap()
-}
-
-fn trouble(server: &Server) -> Status {
-    let (_source, told) = watch(server);
-    told.recv_timeout(PATIENCE).unwrap().versions.unwrap_err()
-}
-
-fn cache() -> (TempDir, Cache) {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = Cache::open(CacheConfig { folder: folder.path().to_owned(), max_bytes: None }).unwrap();
-    (folder, cache)
-}
-
-fn fetch(cache: &Cache, version: &RemoteVersion) -> Result<Lease, Status> {
-    let id = ServableId::new("m", Version::new(1).unwrap());
-    cache.fetch(version, &LoadContext::new(&id, Cancellation::NEVER))
-}
-
-fn weights(lease: &Lease) -> Vec<u8> {
-    fs::read(lease.path().join("weights")).unwrap()
+    versions(model(server)).unwrap().remove(0)
 }
 
 /// The first byte of each answer with weights, and how many followed.
@@ -113,7 +53,7 @@ fn what_the_server_refuses_is_told_by_its_code() {
         (503, Code::Unavailable),
     ] {
         let server = server(|state| state.refuse = Some(status));
-        let told = trouble(&server);
+        let told = versions(model(&server)).unwrap_err();
         assert_eq!(told.code(), code, "{told}");
         assert!(told.message().contains(&server.url("models/m")), "{told}");
     }
@@ -124,15 +64,7 @@ fn a_server_that_is_not_there_is_unavailable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let config = Config {
-        models: vec![ModelUrl::new("m", format!("http://{address}/m"))],
-        first_look: PATIENCE,
-        ..Config::default()
-    };
-    let mut source = ObjectStoreSource::new(config);
-    let (sender, told) = mpsc::channel();
-    source.connect(Arc::new(Told(sender)));
-    let status = told.recv_timeout(PATIENCE).unwrap().versions.unwrap_err();
+    let status = versions(ModelUrl::new("m", format!("http://{address}/m"))).unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status}");
 }
 

@@ -96,6 +96,8 @@ async fn a_label_waits_for_its_version_and_moves_when_it_is_there() {
     assert_eq!(labelled(&http, "stable").await, Ok(2));
     let list = http.get("/v1/models").await.json();
     assert_eq!(list["models"][0]["labels"]["stable"], json!({"version": "2", "wanted": "2"}));
+    let load = &list["models"][0]["model_version_status"][0]["load"];
+    assert!(load["load_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{list}");
     let error = labelled(&http, "beta").await.unwrap_err();
     assert_eq!(error, "Unrecognized servable version label: beta");
 }

@@ -92,8 +92,12 @@ impl Catalog for ServerCatalog {
 
     fn versions(&self, model: &str) -> Option<Vec<VersionStatus>> {
         let versions = self.monitor.versions(model)?;
-        let status = |status: salver_manager_monitor::VersionStatus| {
-            VersionStatus::new(status.version, status.state, status.error)
+        let status = |status: salver_manager_monitor::VersionStatus| VersionStatus {
+            version: status.version,
+            state: status.state,
+            error: status.error,
+            progress: status.progress,
+            timings: status.timings,
         };
         Some(versions.into_iter().map(status).collect())
     }

@@ -1,5 +1,6 @@
 //! The manager as its users see it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +23,6 @@ use crate::threads::Engine;
 /// Dropping it takes every version away from requests, calls off loads, and waits for the loads and unloads that are
 /// under way. It does not wait for handles: a servable in use at that moment is freed by its last handle, without its
 /// loader's `unload`. To have everything unloaded in order, call [`BasicManager::shut_down`] first.
-#[derive(Debug)]
 pub struct BasicManager<L: Loader>(Engine<L, ()>);
 
 impl<L: Loader> BasicManager<L> {
@@ -134,5 +134,11 @@ impl<L: Loader> BasicManager<L> {
     /// deadline, and returns false: a handle is still held, or a load or unload still runs.
     pub fn shut_down(&self, deadline: Instant) -> bool {
         self.0.shut_down(deadline)
+    }
+}
+
+impl<L: Loader> fmt::Debug for BasicManager<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BasicManager").field("serving", &self.serving()).finish_non_exhaustive()
     }
 }

@@ -3,9 +3,10 @@
 
 mod fixture;
 mod lifecycle;
+#[path = "../../../basic/src/tests/loaders.rs"]
+mod loaders;
 mod options;
 mod permutations;
-mod pools;
 mod schedules;
 mod threads;
 #[path = "../../../basic/src/tests/world.rs"]

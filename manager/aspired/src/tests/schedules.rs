@@ -10,7 +10,7 @@ use salver_core_servable::{ServableId, StreamName};
 use salver_core_status::{Code, Status};
 
 use super::engine::Rules;
-use super::fixture::version;
+use super::loaders::version;
 use super::world::{Deed, Token, World};
 use crate::streams::Streams;
 use crate::{Policy, Retry, State};
@@ -168,7 +168,7 @@ fn whatever_sources_say_and_whatever_comes_of_it_the_loaded_set_ends_as_the_aspi
     let (mut n_jobs, mut n_refused) = (0, 0);
     for seed in 0..SCHEDULES {
         let mut play = Play::new(seed);
-        for _ in 0..80 {
+        for _ in 0..50 {
             play.step();
         }
         play.world.rest();
@@ -185,4 +185,22 @@ fn whatever_sources_say_and_whatever_comes_of_it_the_loaded_set_ends_as_the_aspi
         play.world.end();
     }
     assert!(n_jobs > SCHEDULES as usize * 20 && n_refused > 100, "{n_jobs} jobs, {n_refused} refused");
+}
+
+#[test]
+fn one_whose_estimate_ends_after_the_old_is_wanted_no_more_is_held_back() {
+    let mut world = World::new(rules(0), Streams::new(Policy::ResourcePreserving, None), 0);
+    world.is_tame = true;
+    let [old, new] = [1, 2].map(|number| ServableId::new("m", version(number)));
+    aspire(&mut world, "m", &Set::from([(1, 0)]));
+    world.rest();
+    aspire(&mut world, "m", &Set::from([(1, 0), (2, 0)]));
+    let states = |world: &World<_>| [&old, &new].map(|id| world.core.registry().state(id));
+    assert_eq!(states(&world), [Some(State::Ready), Some(State::Estimating)]);
+    aspire(&mut world, "m", &Set::from([(2, 0)]));
+    world.finish_estimate(&new);
+    assert_eq!(states(&world), [Some(State::Quiescing), Some(State::New)]);
+    world.rest();
+    assert_eq!(states(&world), [None, Some(State::Ready)]);
+    world.end();
 }

@@ -6,14 +6,17 @@ use std::thread;
 use std::time::Instant;
 
 use ServableState::{Available, End, Loading, Unloading};
-use salver_core_servable::{Lookup, ServableState, VersionChoice};
+use salver_core_clock::ManualClock;
+use salver_core_servable::{Lookup, ServableState, StreamName, VersionChoice};
 
-use super::fixture::{Act, Fixture, Journal, far, gate};
+use super::fixture::Fixture;
+use super::loaders::{Act, FakeLoader, Journal, far, gate};
 
 #[test]
-fn a_servable_is_freed_by_an_unload_thread_though_a_request_drops_the_last_handle() {
-    let fixture = Fixture::new();
-    fixture.aspire_plain("m", &[1]);
+fn a_servable_is_made_measured_and_freed_on_the_managers_threads_though_a_request_drops_the_last_handle() {
+    let fixture = Fixture::with(|options| options.num_load_threads = 1);
+    let loader = FakeLoader::new(&fixture.journal, [Act::Load]).taking(5, 5).measuring(4);
+    fixture.set("m", Ok(vec![fixture.one_by(1, loader)]));
     fixture.wait("m", 1, Available);
     let handle = fixture.get("m", VersionChoice::Latest).unwrap();
     fixture.aspire_plain("m", &[]);
@@ -22,8 +25,11 @@ fn a_servable_is_freed_by_an_unload_thread_though_a_request_drops_the_last_handl
     assert_eq!(fixture.journal.count("unload m:1"), 0);
     thread::spawn(move || drop(handle)).join().unwrap();
     fixture.wait("m", 1, End);
+    for what in ["estimate m:1", "load m:1", "measure m:1"] {
+        assert_eq!(fixture.journal.threads(what), ["salver-load-0"], "{what}");
+    }
     for what in ["unload m:1", "drop m:1"] {
-        assert_eq!(fixture.journal.threads(what), ["salver-unload-0"]);
+        assert_eq!(fixture.journal.threads(what), ["salver-unload-0"], "{what}");
     }
 }
 
@@ -68,15 +74,14 @@ fn loads_that_fit_run_at_the_same_time() {
 }
 
 #[test]
-fn a_thousand_models_all_become_available() {
-    let fixture = Fixture::new();
+fn a_thousand_models_all_become_available_by_events_alone_while_the_clock_stands_still() {
+    let fixture = Fixture::with(|options| options.clock = Arc::new(ManualClock::new()));
     let names: Vec<_> = (0..1000).map(|number| format!("model-{number}")).collect();
     for name in &names {
         fixture.aspire_plain(name, &[1]);
     }
-    for name in &names {
-        fixture.wait(name, 1, Available);
-    }
+    let names: Vec<_> = names.into_iter().map(StreamName::from).collect();
+    fixture.wait_until_settled(&names);
     assert_eq!(fixture.manager.serving().available().len(), 1000);
 }
 
@@ -118,10 +123,9 @@ fn no_look_up_fails_while_versions_are_swapped_and_none_frees_a_servable() {
 fn the_hook_runs_after_a_servable_is_freed_and_before_its_version_is_over() {
     let journal = Journal::default();
     let hook = journal.clone();
-    let mut fixture = Fixture::with(|options| {
+    let fixture = Fixture::with_journal(journal, |options| {
         options.after_unload = Some(Arc::new(move || hook.write("hook".to_owned())));
     });
-    fixture.journal = journal;
     fixture.aspire_plain("m", &[1]);
     fixture.wait("m", 1, Available);
     fixture.aspire_plain("m", &[]);

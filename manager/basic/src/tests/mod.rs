@@ -4,7 +4,7 @@
 mod fixture;
 mod lifecycle;
 mod load_threads;
-mod registry;
+mod loaders;
 mod resources;
 mod retries;
 mod room;

@@ -16,13 +16,16 @@ use crate::{Retry, State};
 const SCHEDULES: u64 = 10_000;
 
 fn rules(world: u64) -> Rules {
-    let total_resources = if world % 3 == 0 { Allocation::none() } else { Allocation::ram_bytes(100) };
+    let total_resources =
+        if world.is_multiple_of(3) { Allocation::none() } else { Allocation::ram_bytes(100) };
     Rules {
         load_slots: 1 + (world % 4) as usize,
         unload_slots: 1 + (world / 4 % 2) as usize,
         retry: Retry { max_retries: 2, ..Retry::default() },
         total_resources,
-        order: (world % 5 == 0).then(|| Arc::new(|one: &ServableId, other: &ServableId| other.cmp(one)) as _),
+        order: world
+            .is_multiple_of(5)
+            .then(|| Arc::new(|one: &ServableId, other: &ServableId| other.cmp(one)) as _),
     }
 }
 

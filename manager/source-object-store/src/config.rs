@@ -60,7 +60,8 @@ pub struct StoreUrl {
     /// The URL.
     pub url: String,
     /// Settings of the connection, over those of the environment: keys and values as the crate `object_store` has
-    /// them, such as `aws_endpoint`, `aws_allow_http`, `aws_skip_signature`, `read_timeout` or `proxy_url`.
+    /// them, such as `aws_endpoint`, `aws_allow_http`, `aws_skip_signature`, `read_timeout`, `proxy_url` or
+    /// `disable_system_certificates`.
     pub options: BTreeMap<String, String>,
 }
 

@@ -67,11 +67,17 @@ pub(crate) fn connect(address: &Address, url: &StoreUrl) -> Result<Connection, S
                 .with_allow_http(root.starts_with("http:"))
                 .with_config(ClientConfigKey::Timeout, TIMEOUT)
                 .with_config(ClientConfigKey::ReadTimeout, READ_TIMEOUT);
-            let client = with_options(options, client, ClientOptions::with_config)?;
+            let mut client_options = with_options(options, client, ClientOptions::with_config)?;
+            let client = Listening.connect(&client_options).or_else(|error| {
+                // A machine without certificates can do without them here.
+                client_options =
+                    client_options.clone().with_no_system_certificates(root.starts_with("http:"));
+                Listening.connect(&client_options).map_err(|_| error)
+            });
+            let client = client.map_err(|error| refuse(address, &error))?;
             let builder = HttpBuilder::new().with_url(root).with_retry(retry).with_http_connector(Listening);
-            let store = builder.with_client_options(client.clone()).build();
+            let store = builder.with_client_options(client_options).build();
             let store = Arc::new(store.map_err(|error| refuse(address, &error))?);
-            let client = Listening.connect(&client).map_err(|error| refuse(address, &error))?;
             return Ok(Connection { store, client: Some(client) });
         }
     };

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
+use parking_lot::Mutex;
 use salver_core_loader::{AspiredVersions, SharedTarget, Source};
 use salver_core_status::Status;
+use tokio::sync::watch;
 
 use crate::board::{Board, Owner};
 use crate::bucket::Buckets;
@@ -18,22 +20,31 @@ use crate::{Config, ModelUrl, RemoteVersion};
 /// only the models in it. Every look tells of its model; repeating what has not changed is harmless. Dropping the source
 /// stops it: nothing is told afterwards.
 pub struct ObjectStoreSource {
-    config: Config,
+    config: Mutex<Config>,
     connected: Option<Arc<Watcher>>,
 }
 
 impl ObjectStoreSource {
     /// A source that has not looked yet.
     pub fn new(config: Config) -> Self {
-        Self { config, connected: None }
+        Self { config: Mutex::new(config), connected: None }
     }
 
     /// Makes these the models known by name. Of those left out, the target is told at once that no version is wanted;
-    /// those that are new or changed are looked at at once; the others are left alone. Blocks for no look.
-    pub fn update(&mut self, models: Vec<ModelUrl>) {
-        self.config.models = models;
+    /// those that are new or changed are looked at at once; the others are left alone. Blocks for no look, and must not
+    /// be called by the target.
+    pub fn update(&self, models: Vec<ModelUrl>) {
+        let mut config = self.config.lock();
+        config.models = models;
         if let Some(watcher) = &self.connected {
-            Board::replace(watcher, Owner::Named, self.config.by_name(), false, None);
+            Board::replace(watcher, Owner::Named, config.by_name(), false, None);
+        }
+    }
+
+    /// Has everything looked at now. Returns at once.
+    pub fn rescan(&self) {
+        if let Some(watcher) = &self.connected {
+            watcher.now.send_replace(());
         }
     }
 
@@ -42,21 +53,22 @@ impl ObjectStoreSource {
         target: SharedTarget<RemoteVersion>,
         adjust: impl FnOnce(&Buckets),
     ) -> Result<Arc<Watcher>, Status> {
+        let config = self.config.lock().clone();
         let runtime = Runtime::start()?;
         let buckets = Buckets::new(runtime.clone());
         adjust(&buckets);
         let board = Board::new(runtime.clone(), target);
-        let watcher = Arc::new(Watcher { config: self.config.clone(), buckets, board });
+        let watcher = Arc::new(Watcher { config, buckets, board, now: watch::Sender::new(()) });
         let (first_look, first_looks) = mpsc::channel();
-        Board::replace(&watcher, Owner::Named, self.config.by_name(), false, Some(&first_look));
-        for (number, url) in self.config.repositories.iter().enumerate() {
+        Board::replace(&watcher, Owner::Named, watcher.config.by_name(), false, Some(&first_look));
+        for (number, url) in watcher.config.repositories.iter().enumerate() {
             let owner = Owner::Repository(number);
             let watch = RepositoryWatch { watcher: Arc::clone(&watcher), url: url.clone(), owner };
             watcher.board.keep(runtime.spawn(watch.run(first_look.clone())));
         }
         drop(first_look);
-        if first_looks.recv_timeout(self.config.first_look) == Err(RecvTimeoutError::Timeout) {
-            let waited = self.config.first_look;
+        if first_looks.recv_timeout(watcher.config.first_look) == Err(RecvTimeoutError::Timeout) {
+            let waited = watcher.config.first_look;
             watcher.board.tell_late(&Status::unavailable(format!("no answer within {waited:?} yet")));
         }
         Ok(watcher)
@@ -73,7 +85,7 @@ impl ObjectStoreSource {
             Ok(watcher) => self.connected = Some(watcher),
             Err(status) => {
                 tracing::error!(%status, "object stores are not watched");
-                for model in &self.config.models {
+                for model in &self.config.lock().models {
                     let versions = Err(status.clone());
                     target.set_aspired(AspiredVersions { stream: model.name.clone(), versions });
                 }

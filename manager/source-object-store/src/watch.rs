@@ -12,6 +12,7 @@ use salver_core_loader::Aspired;
 use salver_core_servable::{StreamName, Version};
 use salver_core_status::{Code, Quoted, Status};
 use salver_manager_source_file::ModelPolicy;
+use tokio::sync::watch;
 
 use crate::address::Address;
 use crate::board::{Board, Owner};
@@ -25,6 +26,8 @@ pub(crate) struct Watcher {
     pub(crate) config: Config,
     pub(crate) buckets: Buckets,
     pub(crate) board: Board,
+    /// Sent to when everything is to be looked at now.
+    pub(crate) now: watch::Sender<()>,
 }
 
 /// Dropped once there was a first look: whoever waits for all of them waits for the channel's end.
@@ -58,11 +61,12 @@ impl ModelWatch {
         Self { watcher, dir, number, model, settings: None, notices: BTreeSet::new() }
     }
 
-    /// Looks and tells until it is aborted, or a single look is all that is wanted.
+    /// Looks and tells until it is aborted.
     pub(crate) async fn run(mut self, first_look: FirstLook) {
         let mut first_look = Some(first_look);
         let mut failures = 0;
         let mut interval = self.watcher.config.default_policy.poll_interval;
+        let mut now = self.watcher.now.subscribe();
         loop {
             let looked = tokio::time::timeout(LONGEST_LOOK, self.look(&mut interval)).await;
             let late = || Err(Status::unavailable(format!("no answer within {LONGEST_LOOK:?}")));
@@ -77,8 +81,7 @@ impl ModelWatch {
             failures = if versions.is_ok() { 0 } else { failures + 1 };
             self.watcher.board.tell(&self.dir.name, self.number, versions);
             first_look = first_look.take().and(None);
-            let Some(wait) = wait(interval, failures, settles, Instant::now()) else { return };
-            tokio::time::sleep(wait).await;
+            pause(wait(interval, failures, settles, Instant::now()), &mut now).await;
         }
     }
 
@@ -197,7 +200,22 @@ fn sight(found: &Result<RemoteVersion, Status>, policy: &ModelPolicy) -> Sight {
     }
 }
 
-/// How long to wait for the next look; `None`: there is none.
+/// Waits for the next look, be it that somebody asks for it.
+async fn pause(wait: Option<Duration>, now: &mut watch::Receiver<()>) {
+    let wait = async {
+        match wait {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait => {}
+        // As long as anything is watched, there is somebody who may ask.
+        _ = now.changed() => {}
+    }
+}
+
+/// How long to wait for the next look; `None`: until somebody asks for it.
 fn wait(interval: Duration, failures: u32, settles: Option<Instant>, now: Instant) -> Option<Duration> {
     if failures > 0 {
         let most = if interval.is_zero() { Duration::from_secs(60) } else { interval.max(FIRST_RETRY) };
@@ -229,23 +247,24 @@ pub(crate) struct RepositoryWatch {
 }
 
 impl RepositoryWatch {
-    /// Looks for models until it is aborted, or a single look is all that is wanted.
+    /// Looks for models until it is aborted.
     pub(crate) async fn run(self, first_look: FirstLook) {
         let mut first_look = Some(first_look);
         let mut notices = BTreeSet::new();
         let mut was_answered = false;
         let mut failures = 0;
         let interval = self.watcher.config.default_policy.poll_interval;
+        let mut now = self.watcher.now.subscribe();
         loop {
             let looked = tokio::time::timeout(LONGEST_LOOK, self.look()).await;
             let late = || Err(Status::unavailable(format!("no answer within {LONGEST_LOOK:?}")));
-            let now = match looked.unwrap_or_else(|_| late()) {
+            let found = match looked.unwrap_or_else(|_| late()) {
                 Ok((models, notices)) => {
                     failures = 0;
-                    let found =
+                    let ignored =
                         Board::replace(&self.watcher, self.owner, models, was_answered, first_look.as_ref());
                     was_answered = true;
-                    notices.into_iter().chain(found).collect()
+                    notices.into_iter().chain(ignored).collect()
                 }
                 Err(status) => {
                     // What appears in a place that was empty is new.
@@ -254,10 +273,9 @@ impl RepositoryWatch {
                     BTreeSet::from([status.context(Quoted(&self.url.url)).to_string()])
                 }
             };
-            replace_notices(&mut notices, now, &self.url.url);
+            replace_notices(&mut notices, found, &self.url.url);
             first_look = first_look.take().and(None);
-            let Some(wait) = wait(interval, failures, None, Instant::now()) else { return };
-            tokio::time::sleep(wait).await;
+            pause(wait(interval, failures, None, Instant::now()), &mut now).await;
         }
     }
 

@@ -99,17 +99,7 @@ fn what_appears_in_a_repository_that_is_watched_has_to_settle_first() {
     let mut fixture = Fixture::new(|config| {
         config.repositories = vec!["s3://b/r".into()];
         config.settle = Duration::from_secs(1_000_000);
-    });
-    // What was stored just now may not be complete at the first look either: the settings say that it is.
-    fixture.source = ObjectStoreSource::new(Config {
-        repositories: vec!["s3://b/r".into()],
-        default_policy: ModelPolicy {
-            marker: Some("done".to_owned()),
-            poll_interval: Duration::from_millis(2),
-            ..ModelPolicy::default()
-        },
-        settle: Duration::from_secs(1_000_000),
-        ..Config::default()
+        config.default_policy.marker = Some("done".to_owned());
     });
     fixture.put("r/a/1/done", "").connect();
     fixture.wait_for_numbers("a", &[1]);
@@ -153,6 +143,23 @@ fn the_configured_models_are_changed_while_all_is_running() {
     assert_eq!(told[0], ("gone".to_owned(), vec![]), "at once");
     told.sort();
     assert_eq!(told[1..], [("moved".to_owned(), vec![2]), ("new".to_owned(), vec![1])]);
+}
+
+#[test]
+fn somebody_who_asks_for_a_look_gets_one_though_there_would_be_none() {
+    let mut fixture = Fixture::new(|config| {
+        config.models = vec![all("m", "s3://b/m")];
+        config.repositories = vec!["s3://b/r".into()];
+        config.default_policy.poll_interval = Duration::ZERO;
+    });
+    fixture.put("m/1/model", "x").put("r/a/1/model", "x").connect();
+    fixture.wait_for_numbers("m", &[1]);
+    fixture.put("m/2/model", "x").put("r/b/1/model", "x");
+    fixture.source.rescan();
+    let told = std::iter::from_fn(|| fixture.told.recv_timeout(PATIENCE).ok());
+    let told: Vec<_> = told.filter(|told| told.stream.as_str() != "a").take(2).collect();
+    assert!(told.iter().any(|told| numbers(&told.versions) == Some(vec![1, 2])), "{told:?}");
+    assert!(told.iter().any(|told| told.stream.as_str() == "b"), "{told:?}");
 }
 
 #[test]

@@ -64,8 +64,10 @@ fn a_server_that_is_not_there_is_unavailable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let status = versions(ModelUrl::new("m", format!("http://{address}/m"))).unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    for scheme in ["http", "https"] {
+        let status = versions(ModelUrl::new("m", format!("{scheme}://{address}/m"))).unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    }
 }
 
 #[test]

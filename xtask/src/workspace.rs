@@ -21,6 +21,16 @@ pub(crate) fn target() -> PathBuf {
 pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root()).args(args);
+    // What cargo says of this program to this program is not for the one below: build scripts that ask, as ring's does,
+    // would run anew whenever a person calls cargo in between.
+    for (name, _) in env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 

@@ -25,6 +25,35 @@ pub(crate) fn onnxruntime_plugin() -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
+/// `salver serve` on a free port, without models.
+pub(crate) fn serve_command() -> anyhow::Result<Command> {
+    let plugin = echo_plugin()?;
+    let mut serve = Command::new(server()?);
+    serve.args([
+        "serve",
+        "--host=127.0.0.1",
+        "--port=0",
+        "--log-level=info",
+        "--log-format=text",
+        "--plugin-dir",
+    ]);
+    serve.arg(plugin.parent().context("the echo plugin lies in a directory")?);
+    Ok(serve)
+}
+
+/// `salver serve` without models, until it is told of some.
+pub(crate) fn serve_command_of_nothing() -> anyhow::Result<Command> {
+    let mut serve = serve_command()?;
+    // No name of a file, as TensorFlow Serving's users say "none", would leave it without models and unwilling to start.
+    serve.arg("--model-config-file=/dev/null");
+    Ok(serve)
+}
+
+/// The sample models.
+pub(crate) fn digits_repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).with_file_name("examples").join("models")
+}
+
 fn bundle() -> Option<PathBuf> {
     std::env::var_os(BUNDLE).map(PathBuf::from)
 }

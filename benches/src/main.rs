@@ -8,12 +8,16 @@
 
 mod boundary;
 mod built;
+mod client;
 mod dispatch;
 mod figures;
 mod lookup;
 mod machine;
+mod messages;
 mod models;
+mod process;
 mod serve;
+mod swap;
 
 use std::process::ExitCode;
 
@@ -22,11 +26,12 @@ use figures::Promise;
 /// A benchmark: prints what it finds, and returns what was promised of it.
 type Bench = fn() -> anyhow::Result<Vec<Promise>>;
 
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("lookup", lookup::run),
     ("dispatch", dispatch::run),
     ("boundary", boundary::run),
     ("serve", serve::run),
+    ("swap", swap::run),
 ];
 
 fn main() -> ExitCode {

@@ -5,24 +5,19 @@
 //! other, so that what is compared has had the same weather.
 
 mod bare;
-mod client;
 mod load;
-mod messages;
-mod process;
 mod start;
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::client::Transport;
 use crate::figures::{Promise, Rounds, Want};
-use crate::{built, models};
-use client::Transport;
+use crate::messages::Message;
+use crate::process::Server;
+use crate::{built, client, messages, models};
 use load::{Measured, Target};
-use messages::Message;
-use process::Server;
 
 pub(crate) use bare::{CHILD_FLAG, child};
 
@@ -38,11 +33,11 @@ const PROMISED_SHARE: f64 = 0.85;
 
 pub(crate) fn run() -> anyhow::Result<Vec<Promise>> {
     let repository = models::repository()?;
-    let mut serve = serve_command()?;
+    let mut serve = built::serve_command()?;
     serve.arg("--model-repository").arg(repository.path());
     let has_digits = built::onnxruntime_plugin().is_some();
     if has_digits {
-        serve.arg("--model-repository").arg(digits_repository());
+        serve.arg("--model-repository").arg(built::digits_repository());
     } else {
         println!("  digits is not measured: there is no onnxruntime plugin; `cargo xtask bench` packs it");
     }
@@ -71,27 +66,6 @@ pub(crate) fn run() -> anyhow::Result<Vec<Promise>> {
         promises.extend(runtime.block_on(start::measure())?);
     }
     Ok(promises)
-}
-
-/// `salver serve` on a free port, without models.
-fn serve_command() -> anyhow::Result<Command> {
-    let plugin = built::echo_plugin()?;
-    let mut serve = Command::new(built::server()?);
-    serve.args([
-        "serve",
-        "--host=127.0.0.1",
-        "--port=0",
-        "--log-level=info",
-        "--log-format=text",
-        "--plugin-dir",
-    ]);
-    serve.arg(plugin.parent().context("the echo plugin lies in a directory")?);
-    Ok(serve)
-}
-
-/// The sample models.
-fn digits_repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).with_file_name("examples").join("models")
 }
 
 /// What is asked of the server.

@@ -24,9 +24,9 @@ use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
-use super::client::{Answer, HEAD_LENGTH, Transport};
-use super::messages;
-use super::process::Server;
+use crate::client::{Answer, HEAD_LENGTH, Transport};
+use crate::messages;
+use crate::process::Server;
 
 /// What makes this program a bare server: `--child grpc|rest ANSWER HEAD_BYTES`.
 pub(crate) const CHILD_FLAG: &str = "--child";

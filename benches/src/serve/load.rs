@@ -8,8 +8,8 @@ use anyhow::ensure;
 use bytes::Bytes;
 use futures_util::future::{try_join, try_join_all};
 
-use super::client::{Connection, Request};
-use super::process::Server;
+use crate::client::{Connection, Request};
+use crate::process::Server;
 
 /// What is asked where, and what is answered each time.
 pub(super) struct Target {

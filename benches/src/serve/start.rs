@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::client::{self, Transport};
-use super::process::Server;
-use super::{digits_repository, messages, serve_command};
+use crate::client::{self, Transport};
 use crate::figures::{Promise, Rounds, Want};
+use crate::process::Server;
+use crate::{built, messages};
 
 /// How long a model may take until it answers, before the benchmark gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,8 +21,8 @@ pub(super) async fn measure() -> anyhow::Result<Vec<Promise>> {
     let request = messages::digits()?.request(Transport::Http);
     let (mut seconds, mut resident, mut private) = (Rounds::default(), Rounds::default(), Rounds::default());
     for _ in 0..ROUNDS {
-        let mut serve = serve_command()?;
-        serve.arg("--model-repository").arg(digits_repository());
+        let mut serve = built::serve_command()?;
+        serve.arg("--model-repository").arg(built::digits_repository());
         let server = Server::spawn(serve)?;
         client::first_answer(&server, &request, PATIENCE).await?;
         seconds.push(server.started.elapsed().as_secs_f64());

@@ -11,11 +11,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::process::Server;
+use crate::process::Server;
 
 /// How a request travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     Grpc,
     Http,
 }
@@ -31,27 +31,27 @@ impl fmt::Display for Transport {
 
 /// A request that is ready to be sent any number of times.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) transport: Transport,
-    pub(super) path: String,
+pub(crate) struct Request {
+    pub(crate) transport: Transport,
+    pub(crate) path: String,
     /// The length of the JSON before the tensors of a REST body.
-    pub(super) head_bytes: usize,
-    pub(super) body: Bytes,
+    pub(crate) head_bytes: usize,
+    pub(crate) body: Bytes,
 }
 
 /// What a request was answered.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// The length of the JSON before the tensors of a REST body, where there are tensors.
-    pub(super) head_bytes: Option<usize>,
-    pub(super) body: Bytes,
+    pub(crate) head_bytes: Option<usize>,
+    pub(crate) body: Bytes,
 }
 
 /// Says how long the JSON in front of the tensors is.
-pub(super) const HEAD_LENGTH: &str = "inference-header-content-length";
+pub(crate) const HEAD_LENGTH: &str = "inference-header-content-length";
 
 /// Asks until it is answered, from when the server's port is open.
-pub(super) async fn first_answer(
+pub(crate) async fn first_answer(
     server: &Server,
     request: &Request,
     patience: Duration,
@@ -68,13 +68,13 @@ pub(super) async fn first_answer(
 }
 
 /// A connection that sends one request again and again.
-pub(super) enum Connection {
+pub(crate) enum Connection {
     Grpc { sender: SendRequest<Bytes>, request: http::Request<()>, body: Bytes, task: JoinHandle<()> },
     Http { stream: TcpStream, request: Vec<u8>, received: BytesMut },
 }
 
 impl Connection {
-    pub(super) async fn open(address: SocketAddr, request: &Request) -> anyhow::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr, request: &Request) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.context("connecting")?;
         stream.set_nodelay(true)?;
         let Request { transport, path, head_bytes, body } = request;
@@ -103,7 +103,7 @@ impl Connection {
     }
 
     /// Sends the request and waits for the whole answer.
-    pub(super) async fn ask(&mut self) -> anyhow::Result<Answer> {
+    pub(crate) async fn ask(&mut self) -> anyhow::Result<Answer> {
         match self {
             Self::Grpc { sender, request, body, .. } => ask_grpc(sender, request, body).await,
             Self::Http { stream, request, received } => ask_http(stream, request, received).await,

@@ -4,13 +4,19 @@ use anyhow::{Context as _, ensure};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message as _;
 use salver_proto::inference::model_infer_request::InferInputTensor;
+use salver_core_tensor::{DType, Shape, Tensor};
 use salver_proto::inference::{ModelInferRequest, ModelInferResponse};
+use salver_proto::tensorflow::serving::model_spec::VersionChoice;
+use salver_proto::tensorflow::serving::predict_request::InputsEntry;
+use salver_proto::tensorflow::serving::{ModelSpec, PredictRequest};
+use salver_proto::tensorflow::tensor_shape_proto::Dim;
+use salver_proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
 
-use super::client::{Answer, Request, Transport};
+use crate::client::{Answer, Request, Transport};
 use crate::models;
 
 /// One input for one model.
-pub(super) struct Message {
+pub(crate) struct Message {
     model: &'static str,
     input: &'static str,
     shape: [i64; 2],
@@ -18,13 +24,13 @@ pub(super) struct Message {
 }
 
 /// For the echo model.
-pub(super) fn small() -> anyhow::Result<Message> {
+pub(crate) fn small() -> anyhow::Result<Message> {
     let values = models::small_input()?.fixed().context("floats have a fixed size")?.to_vec();
     Ok(Message { model: models::SMALL, input: models::INPUT, shape: models::SHAPE, values })
 }
 
 /// For the sample model: a picture, of which it does not matter what it shows.
-pub(super) fn digits() -> anyhow::Result<Message> {
+pub(crate) fn digits() -> anyhow::Result<Message> {
     const PIXELS: u16 = 64;
     let values = (0..PIXELS).flat_map(|pixel| f32::from(pixel % 17).to_le_bytes()).collect();
     Ok(Message { model: "digits", input: "pixels", shape: [1, i64::from(PIXELS)], values })
@@ -32,10 +38,35 @@ pub(super) fn digits() -> anyhow::Result<Message> {
 
 impl Message {
     /// The message as a request of the Open Inference Protocol, its tensors in binary form.
-    pub(super) fn request(&self, transport: Transport) -> Request {
+    pub(crate) fn request(&self, transport: Transport) -> Request {
         match transport {
             Transport::Grpc => self.grpc(),
             Transport::Http => self.http(),
+        }
+    }
+
+    /// The input, and its name.
+    pub(crate) fn tensor(&self) -> anyhow::Result<(String, Tensor)> {
+        let values = Bytes::copy_from_slice(&self.values);
+        Ok((self.input.to_owned(), Tensor::from_bytes(DType::F32, Shape::new(&self.shape)?, values)?))
+    }
+
+    /// The message as a request of TensorFlow Serving, for the version with this label, or the latest.
+    pub(crate) fn predict(&self, label: Option<&str>) -> PredictRequest {
+        let dim = self.shape.iter().map(|&size| Dim { size, name: String::new() }).collect();
+        let tensor = TensorProto {
+            dtype: DataType::DtFloat as i32,
+            tensor_shape: Some(TensorShapeProto { dim, unknown_rank: false }),
+            tensor_content: Bytes::copy_from_slice(&self.values),
+            ..TensorProto::default()
+        };
+        let label = label.map(|label| VersionChoice::VersionLabel(label.to_owned()));
+        let spec =
+            ModelSpec { name: self.model.to_owned(), version_choice: label, ..ModelSpec::default() };
+        PredictRequest {
+            model_spec: Some(spec),
+            inputs: vec![InputsEntry { key: self.input.to_owned(), value: Some(tensor) }],
+            ..PredictRequest::default()
         }
     }
 
@@ -70,7 +101,7 @@ impl Message {
 }
 
 /// A gRPC message with its prefix.
-fn framed(message: &[u8]) -> Bytes {
+pub(crate) fn framed(message: &[u8]) -> Bytes {
     let mut framed = BytesMut::with_capacity(PREFIX + message.len());
     framed.put_u8(0);
     framed.put_u32(message.len() as u32);
@@ -82,13 +113,18 @@ fn framed(message: &[u8]) -> Bytes {
 const PREFIX: usize = 5;
 
 /// The message that a gRPC answer consists of.
-pub(super) fn response(body: &Bytes) -> anyhow::Result<ModelInferResponse> {
-    ensure!(body.len() > PREFIX, "the answer has {} bytes", body.len());
-    Ok(ModelInferResponse::decode(body.slice(PREFIX..))?)
+pub(crate) fn message<M: prost::Message + Default>(body: &Bytes) -> anyhow::Result<M> {
+    ensure!(body.len() >= PREFIX, "the answer has {} bytes", body.len());
+    Ok(M::decode(body.slice(PREFIX..))?)
+}
+
+/// The message that the answer to a `ModelInfer` consists of.
+pub(crate) fn response(body: &Bytes) -> anyhow::Result<ModelInferResponse> {
+    message(body)
 }
 
 /// Checks that an answer is what the model computes: the echo its input, digits a digit and ten probabilities.
-pub(super) fn check(transport: Transport, is_digits: bool, answer: &Answer) -> anyhow::Result<()> {
+pub(crate) fn check(transport: Transport, is_digits: bool, answer: &Answer) -> anyhow::Result<()> {
     let raw = match transport {
         Transport::Grpc => response(&answer.body)?.raw_output_contents.concat(),
         Transport::Http => {

@@ -13,17 +13,19 @@ use anyhow::{Context as _, bail};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server. Dropping it ends it.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Where it listens.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// When its process was started.
-    pub(super) started: Instant,
+    pub(crate) started: Instant,
+    /// The lines that it says.
+    told: mpsc::Receiver<String>,
 }
 
 impl Server {
     /// Starts a server that tells on standard error where it listens, as `address=HOST:PORT`.
-    pub(super) fn spawn(mut command: Command) -> anyhow::Result<Self> {
+    pub(crate) fn spawn(mut command: Command) -> anyhow::Result<Self> {
         let started = Instant::now();
         let shown = command.get_program().to_string_lossy().into_owned();
         let mut child = command
@@ -37,14 +39,14 @@ impl Server {
         // Reads to the end, so that a server that says much does not wait for a reader.
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                // Nobody listens any more once there is an address.
+                // Nobody listens any more once the server is dropped.
                 let _ = sender.send(line);
             }
         });
-        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), started };
+        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), started, told };
         let mut said = Vec::new();
         loop {
-            match told.recv_timeout(PATIENCE.saturating_sub(started.elapsed())) {
+            match server.told.recv_timeout(PATIENCE.saturating_sub(started.elapsed())) {
                 Ok(line) => {
                     if let Some(address) = address_in(&line) {
                         server.address = address;
@@ -57,8 +59,22 @@ impl Server {
         }
     }
 
+    /// Waits until so many more lines with `text` in them were said.
+    pub(crate) fn wait_for_lines(&self, text: &str, count: usize, patience: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
+        let mut left = count;
+        while left > 0 {
+            match self.told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(text) => left -= 1,
+                Ok(_) => {}
+                Err(_) => bail!("the server has {left} of {count} lines with `{text}` still to say"),
+            }
+        }
+        Ok(())
+    }
+
     /// The CPU time of all its threads, to a clock tick.
-    pub(super) fn cpu_time(&self) -> anyhow::Result<Duration> {
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
         let path = format!("/proc/{}/stat", self.child.id());
         let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         // The name of the program, in brackets, may hold anything; utime and stime are the 12th and 13th after it.
@@ -68,7 +84,7 @@ impl Server {
     }
 
     /// A figure of `/proc/PID/status` in bytes, such as `VmRSS`.
-    pub(super) fn memory(&self, name: &str) -> anyhow::Result<f64> {
+    pub(crate) fn memory(&self, name: &str) -> anyhow::Result<f64> {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

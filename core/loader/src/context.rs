@@ -22,9 +22,10 @@ struct Tally {
     progress: LoadProgress,
     phase_began: Instant,
     told_at: Instant,
+    told_bytes: u64,
 }
 
-/// Counts of bytes are told no more often than this.
+/// Counts of bytes are told no more often than this, but for every hundredth.
 const BETWEEN_COUNTS: Duration = Duration::from_millis(250);
 
 impl<'a> LoadContext<'a> {
@@ -41,7 +42,8 @@ impl<'a> LoadContext<'a> {
     ) -> Self {
         let now = Instant::now();
         let progress = LoadProgress { phase: Some(Phase::Load), ..LoadProgress::default() };
-        Self { id, cancel, tell, tally: Mutex::new(Tally { progress, phase_began: now, told_at: now }) }
+        let tally = Tally { progress, phase_began: now, told_at: now, told_bytes: 0 };
+        Self { id, cancel, tell, tally: Mutex::new(tally) }
     }
 
     /// Says that a phase begins, and the one before is over. What was shorter than a microsecond was not there.
@@ -55,8 +57,12 @@ impl<'a> LoadContext<'a> {
         tally.progress.done_bytes = done_bytes;
         tally.progress.total_bytes = total_bytes;
         let now = Instant::now();
-        if now.duration_since(tally.told_at) >= BETWEEN_COUNTS || total_bytes == Some(done_bytes) {
-            tally.told_at = now;
+        // A hundredth is told at once, so that a load that then stalls does not seem to have done nothing.
+        let step = total_bytes.map_or(u64::MAX, |total| (total / 100).max(1));
+        let is_end = total_bytes == Some(done_bytes) && done_bytes != tally.told_bytes;
+        let is_far = is_end || done_bytes.saturating_sub(tally.told_bytes) >= step;
+        if is_far || now.duration_since(tally.told_at) >= BETWEEN_COUNTS {
+            (tally.told_at, tally.told_bytes) = (now, done_bytes);
             (self.tell)(tally.progress);
         }
     }
@@ -78,7 +84,7 @@ impl<'a> LoadContext<'a> {
         }
         let timings = tally.progress.timings;
         tally.progress = LoadProgress { phase, done_bytes: 0, total_bytes: None, timings };
-        (tally.phase_began, tally.told_at) = (now, now);
+        (tally.phase_began, tally.told_at, tally.told_bytes) = (now, now, 0);
         (self.tell)(tally.progress);
     }
 }
@@ -121,8 +127,8 @@ mod tests {
 
     #[test]
     fn counts_that_follow_each_other_closely_are_not_all_passed_on_but_the_last_is() {
-        let told = told(|context| (0..=1000).for_each(|done| context.progress(done, Some(1000))));
-        assert!(told.len() < 1000);
-        assert_eq!(told.last().map(|progress| progress.done_bytes), Some(1000));
+        let told = told(|context| (0..=10_000).for_each(|done| context.progress(done, Some(10_000))));
+        assert!((100..10_000).contains(&told.len()), "{}", told.len());
+        assert_eq!(told.last().map(|progress| progress.done_bytes), Some(10_000));
     }
 }

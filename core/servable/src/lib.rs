@@ -7,6 +7,7 @@
 mod bus;
 mod handle;
 mod id;
+mod pocket;
 mod request;
 mod state;
 mod sync;
@@ -14,5 +15,6 @@ mod sync;
 pub use bus::{EventBus, Subscription};
 pub use handle::{Handle, Tenancy};
 pub use id::{ServableId, StreamName, Version};
+pub use pocket::{HasPocket, Pocket};
 pub use request::{Lookup, LookupError, VersionChoice};
 pub use state::{LoadProgress, LoadTimings, Phase, ServableState, StateEvent, StateObserver};

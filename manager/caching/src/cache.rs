@@ -10,7 +10,7 @@
 //!
 //! A failure at any stage ends it, answers whoever waits, and is remembered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::entry::{Command, Counts, Entry, Levels, Rules, Size, Stage, Waiter};
 use crate::eviction::{Ranking, Standing};
 use crate::failures::Failures;
 use crate::meter::{Meter, Tick};
+use crate::offer::Retiring;
 
 /// Generic over what a version is loaded from and over how somebody who waits is answered.
 pub(crate) struct Cache<L, W> {
@@ -29,11 +30,15 @@ pub(crate) struct Cache<L, W> {
     pub(crate) entries: BTreeMap<ServableId, Entry<L, W>>,
     /// Streams whose latest version is being asked for, and who waits for it.
     questions: BTreeMap<StreamName, Vec<Waiter<W>>>,
+    /// Those of them whose answer may be out of date when it comes: they are asked again.
+    pub(crate) outdated: BTreeSet<StreamName>,
+    /// Versions that are not offered any more, and not gone yet.
+    pub(crate) retiring: BTreeMap<StreamName, Retiring>,
     /// What was said to be the latest version. It has an entry.
     pub(crate) latest: BTreeMap<StreamName, Version>,
     /// The version that requests for the latest one find. It is loaded.
     pub(crate) labelled: BTreeMap<StreamName, Version>,
-    failures: Failures,
+    pub(crate) failures: Failures,
     max_pending: usize,
     /// How often each version is pinned, whether it is here or not.
     pub(crate) pins: BTreeMap<ServableId, usize>,
@@ -56,6 +61,8 @@ impl<L, W> Cache<L, W> {
             began,
             entries: BTreeMap::new(),
             questions: BTreeMap::new(),
+            outdated: BTreeSet::new(),
+            retiring: BTreeMap::new(),
             latest: BTreeMap::new(),
             labelled: BTreeMap::new(),
             failures: Failures::new(back_off, max_failures),
@@ -137,6 +144,17 @@ impl<L, W> Cache<L, W> {
         (true, self.take_commands())
     }
 
+    /// Whether a version of the stream is here, or on its way.
+    pub(crate) fn has(&self, name: &StreamName) -> bool {
+        let is_staying = |entry: &Entry<L, W>| !matches!(entry.stage, Stage::Leaving { .. });
+        self.of_stream(name).any(|(_, entry)| is_staying(entry))
+    }
+
+    /// Says again which version requests for the latest one find.
+    pub(crate) fn relabel(&self, name: &StreamName) -> Vec<Command<L, W>> {
+        vec![Command::Label(name.clone(), self.labelled.get(name).copied())]
+    }
+
     /// Answers everybody, and takes in no more.
     pub(crate) fn close(&mut self) -> Vec<Command<L, W>> {
         self.is_closed = true;
@@ -176,6 +194,9 @@ impl<L, W> Cache<L, W> {
         outcome: Result<Version, Status>,
         now: Instant,
     ) -> Vec<Command<L, W>> {
+        if self.outdated.remove(name) && !self.is_closed {
+            return vec![Command::AskLatest(name.clone())];
+        }
         let waiters = self.questions.remove(name).unwrap_or_default();
         let key = (name.clone(), None);
         match outcome {
@@ -269,7 +290,16 @@ impl<L, W> Cache<L, W> {
 
 /// The steps they are made of.
 impl<L, W> Cache<L, W> {
-    fn take_commands(&mut self) -> Vec<Command<L, W>> {
+    pub(crate) fn of_stream(&self, name: &StreamName) -> impl Iterator<Item = (&ServableId, &Entry<L, W>)> {
+        let first = ServableId::new(name.clone(), FIRST);
+        self.entries.range(first..).take_while(move |(id, _)| id.name == *name)
+    }
+
+    pub(crate) fn has_question(&self, name: &StreamName) -> bool {
+        self.questions.contains_key(name)
+    }
+
+    pub(crate) fn take_commands(&mut self) -> Vec<Command<L, W>> {
         std::mem::take(&mut self.commands)
     }
 
@@ -304,7 +334,7 @@ impl<L, W> Cache<L, W> {
         }
     }
 
-    fn ask_latest(&mut self, name: &StreamName, waiter: Option<Waiter<W>>, now: Instant) {
+    pub(crate) fn ask_latest(&mut self, name: &StreamName, waiter: Option<Waiter<W>>, now: Instant) {
         if self.is_closed {
             self.answer(waiter, Err(closed()));
         } else if let Some(waiters) = self.questions.get_mut(name) {
@@ -343,6 +373,7 @@ impl<L, W> Cache<L, W> {
         if self.latest.get(&id.name) == Some(&id.version) {
             self.label(id);
         }
+        self.retire(&id.name);
         self.shed();
     }
 
@@ -350,6 +381,7 @@ impl<L, W> Cache<L, W> {
         if self.labelled.insert(id.name.clone(), id.version) != Some(id.version) {
             self.commands.push(Command::Label(id.name.clone(), Some(id.version)));
         }
+        self.retire(&id.name);
     }
 
     /// A version ends: its failure is remembered, and everybody who waits for it is told.
@@ -382,6 +414,7 @@ impl<L, W> Cache<L, W> {
         if self.latest.get(&id.name) == Some(&id.version) {
             self.latest.remove(&id.name);
         }
+        self.is_gone(id);
         self.entries.remove(id).map(|entry| entry.waiters).unwrap_or_default()
     }
 
@@ -395,6 +428,7 @@ impl<L, W> Cache<L, W> {
         if self.latest.get(&id.name) == Some(&id.version) {
             self.latest.remove(&id.name);
         }
+        self.is_gone(id);
         if let Some(Entry { stage: Stage::Queued(loader, _), .. }) = self.entries.remove(id) {
             self.commands.push(Command::Drop(loader));
         }

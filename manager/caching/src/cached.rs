@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use salver_core_loader::{LoadContext, Loader};
 use salver_core_resource::{Allocation, Estimate};
-use salver_core_servable::ServableId;
+use salver_core_servable::{HasPocket, Pocket, ServableId};
 use salver_core_status::Status;
 
 use crate::entry::Size;
 use crate::meter::Meter;
 
-/// A loaded servable, and where its uses are counted: what a handle of the manager leads to.
+/// A servable that has no [`Pocket`] of its own, and one.
+#[derive(Default)]
 pub struct Cached<T> {
     servable: T,
-    pub(crate) meter: Arc<Meter>,
+    pocket: Pocket,
 }
 
 /// How many bytes of the budget an allocation counts for.
@@ -49,8 +50,8 @@ impl<L: Loader> Made<L> {
     }
 }
 
-impl<L: Loader> Loader for Metered<L> {
-    type Servable = Cached<L::Servable>;
+impl<L: Loader<Servable: HasPocket>> Loader for Metered<L> {
+    type Servable = L::Servable;
 
     fn estimate(&mut self, id: &ServableId) -> Result<Estimate, Status> {
         self.estimate.take().map_or_else(|| self.loader.estimate(id), Ok)
@@ -58,17 +59,33 @@ impl<L: Loader> Loader for Metered<L> {
 
     fn load(&mut self, context: &LoadContext<'_>) -> Result<Self::Servable, Status> {
         let servable = self.loader.load(context)?;
-        Ok(Cached { servable, meter: Arc::clone(&self.meter) })
+        if !servable.pocket().fill(Arc::clone(&self.meter)) {
+            tracing::warn!(id = %context.id, "the servable was served before; its uses are not counted");
+        }
+        Ok(servable)
     }
 
     fn measure(&self, servable: &Self::Servable) -> Option<Allocation> {
-        let measured = self.loader.measure(&servable.servable)?;
+        let measured = self.loader.measure(servable)?;
         self.meter.measure((self.weigh)(&measured));
         Some(measured)
     }
 
     fn unload(&mut self, servable: Self::Servable) {
-        self.loader.unload(servable.servable);
+        self.loader.unload(servable);
+    }
+}
+
+impl<T> Cached<T> {
+    /// Gives a servable a pocket.
+    pub const fn new(servable: T) -> Self {
+        Self { servable, pocket: Pocket::new() }
+    }
+}
+
+impl<T> HasPocket for Cached<T> {
+    fn pocket(&self) -> &Pocket {
+        &self.pocket
     }
 }
 

@@ -5,6 +5,7 @@
 //! has at most one thing under way, so what is done for one version stays in order. Only answers' handles are looked up,
 //! and labels set, under the lock: a version in an answer is loaded at that moment, and may be evicted right after.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,27 +15,27 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use salver_core_clock::Clock;
 use salver_core_loader::Loader;
-use salver_core_servable::{Handle, Lookup, ServableId, StreamName, Version, VersionChoice};
+use salver_core_servable::{Handle, HasPocket as _, Lookup, ServableId, StreamName, Version, VersionChoice};
 use salver_core_status::Status;
 use salver_manager_basic::BasicManager;
-use salver_manager_serving_map::ServingMap;
+use salver_manager_serving_map::{LabelStatus, ServingMap};
 
 use crate::cache::Cache;
-use crate::cached::{Cached, Made, Metered, Weigh};
+use crate::cached::{Made, Metered, Weigh};
 use crate::entry::{Command, Rules, Waiter};
 use crate::factory::LoaderFactory;
 use crate::meter::{Meter, Tick};
 use crate::options::{Options, Stats};
 use crate::tally::Tally;
 
-type Servable<F> = Cached<<<F as LoaderFactory>::Loader as Loader>::Servable>;
+type Servable<F> = <<F as LoaderFactory>::Loader as Loader>::Servable;
 type Answer<F> = Result<Handle<Servable<F>>, Status>;
 type Done<F> = Box<dyn FnOnce(Answer<F>) + Send>;
 type State<F> = Cache<Made<<F as LoaderFactory>::Loader>, Done<F>>;
 type Commands<F> = Vec<Command<Made<<F as LoaderFactory>::Loader>, Done<F>>>;
 
-/// The label by which requests that name no version find the latest one. Labels are not offered to users here.
-const LATEST: &str = "latest";
+/// The label by which requests that name no version find the latest one. No label of a user's begins like this.
+const LATEST: &str = "\0latest";
 
 /// What the factory is asked.
 pub(crate) enum Question {
@@ -60,6 +61,8 @@ pub(crate) struct Shared<F: LoaderFactory> {
     clock: Arc<dyn Clock>,
     began: Instant,
     cache: Mutex<State<F>>,
+    /// Labels that users set. Locked after the cache.
+    labels: Mutex<BTreeMap<StreamName, BTreeMap<String, Version>>>,
     serving: Arc<ServingMap<Servable<F>>>,
     basic: Arc<BasicManager<Metered<F::Loader>>>,
     jobs: Sender<Job<F::Loader>>,
@@ -99,6 +102,7 @@ impl<F: LoaderFactory> Shared<F> {
             clock,
             began,
             cache: Mutex::new(Cache::new(rules, began)),
+            labels: Mutex::default(),
             serving: basic.serving(),
             basic,
             jobs,
@@ -120,14 +124,17 @@ impl<F: LoaderFactory> Shared<F> {
     pub(crate) fn peek(&self, name: &str, version: VersionChoice<'_>) -> Option<Handle<Servable<F>>> {
         let (choice, is_latest) = match version {
             VersionChoice::Latest => (VersionChoice::Label(LATEST), true),
-            VersionChoice::Specific(_) => (version, false),
-            VersionChoice::Label(_) => return None,
+            VersionChoice::Label(label) if label.starts_with('\0') => return None,
+            VersionChoice::Specific(_) | VersionChoice::Label(_) => (version, false),
         };
         let handle = self.serving.get(name, choice).ok()?;
         let tick = Tick::of(self.clock.now(), self.began);
-        handle.meter.touch(tick);
         self.hits.add();
-        if is_latest && handle.meter.is_doubtful(tick, self.latest_for) {
+        let is_doubtful = handle.pocket().get::<Arc<Meter>>().is_some_and(|meter| {
+            meter.touch(tick);
+            is_latest && meter.is_doubtful(tick, self.latest_for)
+        });
+        if is_doubtful {
             self.apply(|cache, now| cache.refresh(&handle.id().name, now));
         }
         Some(handle)
@@ -149,6 +156,29 @@ impl<F: LoaderFactory> Shared<F> {
         });
         // What the answer holds is not ours: it is dropped where nothing is locked.
         drop(left);
+    }
+
+    pub(crate) fn set_labels(&self, name: &StreamName, mut wanted: BTreeMap<String, Version>) {
+        wanted.retain(|label, _| !label.starts_with('\0'));
+        self.apply(|cache, _| {
+            let mut labels = self.labels.lock();
+            if wanted.is_empty() {
+                labels.remove(name);
+            } else {
+                labels.insert(name.clone(), wanted);
+            }
+            cache.relabel(name)
+        });
+    }
+
+    pub(crate) fn labels(&self, name: &str) -> BTreeMap<String, LabelStatus> {
+        let mut labels = self.serving.labels(name);
+        labels.remove(LATEST);
+        labels
+    }
+
+    pub(crate) fn has(&self, name: &StreamName) -> bool {
+        self.cache.lock().has(name)
     }
 
     pub(crate) fn close(&self) {
@@ -198,8 +228,9 @@ impl<F: LoaderFactory> Shared<F> {
                     answers.push((done, outcome.and_then(find)));
                 }
                 Command::Label(name, version) => {
-                    let labels = version.map(|version| (LATEST.to_owned(), version));
-                    self.serving.set_labels(&name, labels.into_iter().collect());
+                    let mut labels = self.labels.lock().get(&name).cloned().unwrap_or_default();
+                    labels.extend(version.map(|version| (LATEST.to_owned(), version)));
+                    self.serving.set_labels(&name, labels);
                 }
                 command => rest.push(command),
             }

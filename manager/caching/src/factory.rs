@@ -1,7 +1,7 @@
 //! Where loaders come from.
 
 use salver_core_loader::Loader;
-use salver_core_servable::{ServableId, StreamName, Version};
+use salver_core_servable::{HasPocket, ServableId, StreamName, Version};
 use salver_core_status::Status;
 
 /// Makes loaders for versions that are asked for.
@@ -9,8 +9,9 @@ use salver_core_status::Status;
 /// Called on threads of the manager that are there for it, several at a time; may block, as a look into a directory does.
 /// Never twice at a time for the same version, or for the same question.
 pub trait LoaderFactory: Send + Sync + 'static {
-    /// What it makes.
-    type Loader: Loader;
+    /// What it makes. In the pockets of its servables the manager notes how they are used: one that has none is to be
+    /// wrapped in [`Cached`](crate::Cached).
+    type Loader: Loader<Servable: HasPocket>;
 
     /// Which version is meant where none is named.
     ///

@@ -79,6 +79,11 @@ impl Failures {
     pub(crate) fn forget(&mut self, key: &Key) {
         self.failures.remove(key);
     }
+
+    /// Forgets that anything of a stream ever failed.
+    pub(crate) fn forget_stream(&mut self, name: &StreamName) {
+        self.failures.retain(|(of, _), _| of != name);
+    }
 }
 
 #[cfg(test)]

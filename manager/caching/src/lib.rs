@@ -11,7 +11,8 @@
 //!   once fails for ever.
 //!
 //! A request that names no version finds the one that the factory calls the latest. Its word is good for a while; then it
-//! is asked again, and another version takes over once it is loaded, without anybody waiting.
+//! is asked again, and another version takes over once it is loaded, without anybody waiting. A factory that is told of
+//! changes passes them on by [`CachingManager::offer`]; then nothing waits for that.
 //!
 //! ```
 //! use std::path::PathBuf;
@@ -21,7 +22,7 @@
 //! use salver_core_resource::{Allocation, Estimate};
 //! use salver_core_servable::{ServableId, StreamName, Version, VersionChoice};
 //! use salver_core_status::Status;
-//! use salver_manager_caching::{CachingManager, LoaderFactory, Options};
+//! use salver_manager_caching::{Cached, CachingManager, LoaderFactory, Options};
 //! use salver_manager_monitor::Monitor;
 //!
 //! /// Serves every file below a folder by its name; there is one version of each.
@@ -45,15 +46,15 @@
 //! }
 //!
 //! impl Loader for File {
-//!     type Servable = Vec<u8>;
+//!     type Servable = Cached<Vec<u8>>;
 //!
 //!     fn estimate(&mut self, _id: &ServableId) -> Result<Estimate, Status> {
 //!         let size = std::fs::metadata(&self.0).map_err(|error| Status::not_found(error.to_string()))?.len();
 //!         Ok(Estimate::steady(Allocation::ram_bytes(size)))
 //!     }
 //!
-//!     fn load(&mut self, _context: &LoadContext<'_>) -> Result<Vec<u8>, Status> {
-//!         std::fs::read(&self.0).map_err(|error| Status::unavailable(error.to_string()))
+//!     fn load(&mut self, _context: &LoadContext<'_>) -> Result<Cached<Vec<u8>>, Status> {
+//!         std::fs::read(&self.0).map(Cached::new).map_err(|error| Status::unavailable(error.to_string()))
 //!     }
 //! }
 //!
@@ -83,6 +84,7 @@ mod factory;
 mod failures;
 mod manager;
 mod meter;
+mod offer;
 mod options;
 mod room;
 mod tally;

@@ -1,5 +1,6 @@
 //! The manager as its users see it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -7,10 +8,10 @@ use std::time::Instant;
 
 use crossbeam_channel::{bounded, unbounded};
 use salver_core_loader::Loader;
-use salver_core_servable::{Handle, ServableId, StreamName, VersionChoice};
+use salver_core_servable::{Handle, ServableId, StreamName, Version, VersionChoice};
 use salver_core_status::{Quoted, Status};
+use salver_manager_serving_map::LabelStatus;
 
-use crate::cached::Cached;
 use crate::driver::{self, Shared};
 use crate::factory::LoaderFactory;
 use crate::options::{Options, Stats};
@@ -31,7 +32,7 @@ pub struct CachingManager<F: LoaderFactory> {
 }
 
 /// What a handle of the manager leads to.
-type Servable<F> = Cached<<<F as LoaderFactory>::Loader as Loader>::Servable>;
+type Servable<F> = <<F as LoaderFactory>::Loader as Loader>::Servable;
 
 /// A request that may still be waiting. Dropping it takes the request back: it is then not answered, unless it is being
 /// answered at that moment.
@@ -85,7 +86,7 @@ impl<F: LoaderFactory> CachingManager<F> {
     ///
     /// # Errors
     /// - DEADLINE_EXCEEDED: it was not loaded in time. The load goes on.
-    /// - INVALID_ARGUMENT: a label was asked for; labels are not known here.
+    /// - INVALID_ARGUMENT: a label was asked for that leads to no version that is loaded: ask for its version.
     /// - RESOURCE_EXHAUSTED: it is larger than the budget, or than what pinned versions leave of it; or too many others
     ///   wait to be loaded.
     /// - UNAVAILABLE: the manager is shutting down.
@@ -126,8 +127,14 @@ impl<F: LoaderFactory> CachingManager<F> {
             VersionChoice::Latest => None,
             VersionChoice::Specific(version) => Some(version),
             VersionChoice::Label(label) => {
+                if let Some(handle) = self.peek(name, version) {
+                    done(Ok(handle));
+                    return Ticket { leave: None };
+                }
                 let (name, label) = (Quoted(name), Quoted(label));
-                let message = format!("label {label} of {name} was asked for, wanted a version or none");
+                let message = format!(
+                    "label {label} of {name} leads to no version that is loaded, wanted a version or none"
+                );
                 done(Err(Status::invalid_argument(message)));
                 return Ticket { leave: None };
             }
@@ -174,6 +181,32 @@ impl<F: LoaderFactory> CachingManager<F> {
             commands
         });
         was_pinned
+    }
+
+    /// Says that a stream has these versions from now on, and no others: for a factory that is told of changes. What failed
+    /// before may be tried again at once. Does not block.
+    ///
+    /// Where something of the stream is loaded, the factory is asked for the latest version, which is loaded; then
+    /// versions that are not in the set any more go, pinned or not. They go at once where `at_once` is set, and where the
+    /// set is empty.
+    pub fn offer(&self, name: &StreamName, versions: BTreeSet<Version>, at_once: bool) {
+        self.shared.apply(|cache, now| cache.offer(name, versions, at_once, now));
+    }
+
+    /// Says which version each label of a stream stands for, in place of all labels it had: [`peek`](Self::peek) knows
+    /// them, and that a label goes on standing for the version it stood for until the new one is loaded. Loads nothing.
+    pub fn set_labels(&self, name: &StreamName, labels: BTreeMap<String, Version>) {
+        self.shared.set_labels(name, labels);
+    }
+
+    /// What each label stands for.
+    pub fn labels(&self, name: &str) -> BTreeMap<String, LabelStatus> {
+        self.shared.labels(name)
+    }
+
+    /// Whether anything of a stream is loaded, or on its way.
+    pub fn has(&self, name: &StreamName) -> bool {
+        self.shared.has(name)
     }
 
     /// Every version that is loaded, ordered by name and version.

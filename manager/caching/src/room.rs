@@ -107,19 +107,24 @@ impl<L, W> Cache<L, W> {
             _ => None,
         });
         for id in self.ranking.choose(candidates, wanted) {
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
-            let Stage::Loaded(standing) = &entry.stage else { continue };
-            entry.stage = Stage::Leaving { reserved: standing.bytes };
-            self.counts.evictions += 1;
-            if self.latest.get(&id.name) == Some(&id.version) {
-                self.latest.remove(&id.name);
-            }
-            if self.labelled.get(&id.name) == Some(&id.version) {
-                self.labelled.remove(&id.name);
-                self.commands.push(Command::Label(id.name.clone(), None));
-            }
-            self.commands.push(Command::Unload(id));
+            self.counts.evictions += u64::from(self.put_out(&id));
         }
+    }
+
+    /// Lets a version go that is loaded: nobody finds it from now on. Returns whether it was.
+    pub(crate) fn put_out(&mut self, id: &ServableId) -> bool {
+        let Some(entry) = self.entries.get_mut(id) else { return false };
+        let Stage::Loaded(standing) = &entry.stage else { return false };
+        entry.stage = Stage::Leaving { reserved: standing.bytes };
+        if self.latest.get(&id.name) == Some(&id.version) {
+            self.latest.remove(&id.name);
+        }
+        if self.labelled.get(&id.name) == Some(&id.version) {
+            self.labelled.remove(&id.name);
+            self.commands.push(Command::Label(id.name.clone(), None));
+        }
+        self.commands.push(Command::Unload(id.clone()));
+        true
     }
 }
 

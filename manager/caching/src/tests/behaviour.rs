@@ -14,7 +14,7 @@ use salver_core_servable::{ServableId, ServableState, StreamName, Version, Versi
 use salver_core_status::{Code, Status};
 use salver_manager_monitor::{Monitor, States};
 
-use crate::{CachingManager, Eviction, LoaderFactory, Options};
+use crate::{Cached, CachingManager, Eviction, LoaderFactory, Options};
 
 const ANY: VersionChoice<'_> = VersionChoice::Latest;
 
@@ -71,13 +71,13 @@ impl LoaderFactory for Texts {
 }
 
 impl Loader for Text {
-    type Servable = String;
+    type Servable = Cached<String>;
 
     fn estimate(&mut self, id: &ServableId) -> Result<Estimate, Status> {
         Ok(Estimate::steady(Allocation::ram_bytes(id.version.number() as u64 / 10)))
     }
 
-    fn load(&mut self, context: &LoadContext<'_>) -> Result<String, Status> {
+    fn load(&mut self, context: &LoadContext<'_>) -> Result<Cached<String>, Status> {
         let gate = self.0.gate.lock().unwrap().clone();
         if let Some((begun, go)) = gate {
             begun.send(context.id.clone()).unwrap();
@@ -87,10 +87,10 @@ impl Loader for Text {
         if self.0.bad.lock().unwrap().contains(context.id) {
             return Err(Status::invalid_argument("bad text"));
         }
-        Ok(format!("{}-{}", context.id.name, context.id.version))
+        Ok(Cached::new(format!("{}-{}", context.id.name, context.id.version)))
     }
 
-    fn unload(&mut self, servable: String) {
+    fn unload(&mut self, servable: Cached<String>) {
         let (name, number) = servable.rsplit_once('-').unwrap();
         self.0.unloads.lock().unwrap().push(id(name, number.parse().unwrap()));
     }
@@ -221,9 +221,9 @@ fn a_newer_latest_version_takes_over_once_it_is_loaded_and_nobody_waits_for_it()
 }
 
 #[test]
-fn a_label_is_refused() {
+fn a_label_that_leads_to_nothing_loaded_is_refused() {
     let status = started(9).get("m", VersionChoice::Label("latest")).unwrap_err();
-    let text = "label `latest` of `m` was asked for, wanted a version or none";
+    let text = "label `latest` of `m` leads to no version that is loaded, wanted a version or none";
     assert_eq!(status, Status::invalid_argument(text));
 }
 
@@ -437,4 +437,22 @@ fn the_budget_holds_while_many_threads_ask_for_more_than_fits() {
         assert_eq!(stats.hits + stats.misses, 8 * 40);
         assert_eq!((stats.waiting, stats.loads - stats.evictions), (0, stats.loaded as u64));
     }
+}
+
+#[test]
+fn a_label_leads_to_its_version_from_the_moment_that_is_loaded_and_to_the_one_before_until_then() {
+    let fixture = started(100);
+    let label = |number| [("stable".to_owned(), version(number))].into();
+    let stable = || fixture.manager.peek("m", VersionChoice::Label("stable")).map(|found| found.id().clone());
+    fixture.manager.set_labels(&"m".into(), label(1));
+    assert_eq!(stable(), None);
+    fixture.get("m", exactly(1)).unwrap();
+    assert_eq!(stable(), Some(id("m", 1)));
+    fixture.manager.set_labels(&"m".into(), label(2));
+    assert_eq!(stable(), Some(id("m", 1)));
+    fixture.set_latest("m", 2);
+    fixture.get("m", VersionChoice::Latest).unwrap();
+    assert_eq!(stable(), Some(id("m", 2)));
+    let names: Vec<_> = fixture.manager.labels("m").into_keys().collect();
+    assert_eq!(names, ["stable"]);
 }

@@ -54,6 +54,19 @@ impl World {
         show(self.cache.unload_ended(id, self.now))
     }
 
+    fn offer(&mut self, name: &str, versions: &[i64], at_once: bool) -> Vec<String> {
+        let versions = versions.iter().map(|number| Version::new(*number).unwrap()).collect();
+        show(self.cache.offer(&name.into(), versions, at_once, self.now))
+    }
+
+    /// Loads a version as the latest of its stream.
+    fn load_latest(&mut self, id: &ServableId) {
+        self.ask(0, id.name.as_str(), None);
+        self.latest(id.name.as_str(), Ok(id.version.number()));
+        self.made(id, 1);
+        self.load_ended(id, Ok(()));
+    }
+
     /// Loads a version that nobody has asked for before.
     fn load(&mut self, id: &ServableId, bytes: u64) {
         self.ask(0, id.name.as_str(), Some(id.version.number()));
@@ -393,4 +406,78 @@ fn closing_answers_everybody_and_takes_in_no_more() {
     let status = Status::unavailable(text);
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(world.cache.levels().waiting, 0);
+}
+
+#[test]
+fn a_version_that_is_not_offered_any_more_goes_when_its_successor_is_there() {
+    let mut world = World::new(10);
+    check(&world.offer("m", &[1], false), &[]);
+    world.load_latest(&id("m", 1));
+    check(&world.offer("m", &[2], false), &["latest of m?"]);
+    check(&world.latest("m", Ok(2)), &["make m:2"]);
+    world.made(&id("m", 2), 1);
+    check(&world.load_ended(&id("m", 2), Ok(())), &["latest of m is 2", "unload m:1"]);
+    check(&world.unload_ended(&id("m", 1)), &[]);
+    assert_eq!(world.cache.counts().evictions, 0, "nobody made room");
+}
+
+#[test]
+fn where_memory_comes_first_it_goes_before_its_successor_comes() {
+    let mut world = World::new(10);
+    world.load_latest(&id("m", 1));
+    check(&world.offer("m", &[2], true), &["latest of m?", "latest of m is none", "unload m:1"]);
+}
+
+#[test]
+fn a_stream_of_which_nothing_is_offered_any_more_goes_at_once_pinned_or_not() {
+    let mut world = World::new(10);
+    world.load_latest(&id("m", 1));
+    world.cache.pin(id("m", 1), world.now);
+    check(&world.offer("m", &[], false), &["latest of m is none", "unload m:1"]);
+}
+
+#[test]
+fn a_successor_that_fails_leaves_the_version_that_is_not_offered_any_more() {
+    let mut world = World::new(10);
+    world.load_latest(&id("m", 1));
+    world.offer("m", &[2], false);
+    world.latest("m", Ok(2));
+    world.made(&id("m", 2), 1);
+    check(&world.load_ended(&id("m", 2), Err(Status::data_loss("bad"))), &[]);
+    check(&world.ask(1, "m", Some(1)), &["1: m:1"]);
+    check(&world.offer("m", &[3], false), &["latest of m?"]);
+}
+
+#[test]
+fn a_version_that_is_offered_again_before_it_went_stays() {
+    let mut world = World::new(10);
+    world.load_latest(&id("m", 1));
+    world.offer("m", &[2], false);
+    check(&world.offer("m", &[1], false), &[]);
+    check(&world.latest("m", Ok(2)), &["latest of m?"]);
+    check(&world.latest("m", Ok(1)), &[]);
+    check(&world.ask(1, "m", None), &["1: m:1"]);
+}
+
+#[test]
+fn what_is_being_loaded_and_is_not_offered_any_more_answers_those_who_wait_and_goes() {
+    let mut world = World::new(10);
+    world.ask(1, "m", Some(1));
+    world.made(&id("m", 1), 1);
+    check(&world.offer("m", &[], false), &[]);
+    check(&world.load_ended(&id("m", 1), Ok(())), &["1: m:1", "unload m:1"]);
+}
+
+#[test]
+fn an_offer_of_what_failed_lets_it_be_tried_again_at_once() {
+    let mut world = World::new(10);
+    world.ask(1, "m", None);
+    world.latest("m", Ok(1));
+    world.made(&id("m", 1), 1);
+    world.load_ended(&id("m", 1), Err(Status::data_loss("bad")));
+    assert!(world.ask(2, "m", None)[0].starts_with("2: bad (failed before"));
+    check(&world.offer("m", &[1], false), &[]);
+    check(&world.ask(3, "m", None), &["latest of m?"]);
+    check(&world.offer("n", &[1], false), &[]);
+    check(&world.ask(4, "n", Some(1)), &["make n:1"]);
 }

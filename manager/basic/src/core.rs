@@ -1,6 +1,7 @@
 //! A registry and whoever directs it, and how they take turns. Pure.
 
-use crate::registry::{Command, Moment, Outcome, Registry, Rules};
+use crate::command::{Command, Moment, Outcome, Rules};
+use crate::registry::Registry;
 use salver_core_servable::ServableId;
 use salver_core_status::Status;
 

@@ -14,8 +14,8 @@ use salver_core_resource::Allocation;
 use salver_core_servable::{ServableId, StateObserver};
 use salver_manager_serving_map::ServingMap;
 
+use crate::command::{Command, Outcome};
 use crate::core::Director;
-use crate::registry::{Command, Outcome};
 use crate::threads::Shared;
 use crate::workers::{LoadJob, Loaded, UnloadJob, guarded};
 

@@ -40,13 +40,17 @@
 //! # Ok::<(), Status>(())
 //! ```
 
+mod command;
 mod core;
 mod driver;
 mod manager;
 mod options;
+mod outcome;
 mod pool;
+mod record;
 mod registry;
 mod room;
+mod steps;
 mod threads;
 mod workers;
 
@@ -60,8 +64,9 @@ pub mod engine {
     //! A manager gives an [`Engine`] a [`Director`], who is told what moves and asks the [`Registry`] for loads and
     //! unloads. Tests give a [`Core`] the same director, and play the threads.
 
+    pub use crate::command::{Command, Done, Moment, Outcome, Rules};
     pub use crate::core::{Core, Director};
-    pub use crate::registry::{Command, Done, Moment, Outcome, Registry, Rules};
+    pub use crate::registry::Registry;
     pub use crate::threads::Engine;
 }
 

@@ -13,7 +13,8 @@ use salver_core_servable::ServableId;
 use salver_core_status::Status;
 use salver_manager_harness::{Event, State};
 
-use crate::registry::{Record, Registry};
+use crate::record::Record;
+use crate::registry::Registry;
 
 /// What the room will be once everything is gone that is on its way out.
 struct Prospect {

@@ -18,10 +18,11 @@ use salver_manager_harness::State;
 use salver_manager_serving_map::ServingMap;
 
 use crate::Options;
+use crate::command::{Moment, Rules};
 use crate::core::{Core, Director};
 use crate::driver::{Driver, Message};
 use crate::pool::{Plan, Pool};
-use crate::registry::{Moment, Registry, Rules};
+use crate::registry::Registry;
 use crate::workers::{LoadJob, LoadWorker, UnloadJob, UnloadWorker};
 
 /// What every manager is made of: a core behind a lock, one thread that carries out what the core decides, and threads

@@ -10,8 +10,8 @@ use salver_core_resource::Allocation;
 use salver_core_servable::{ServableId, StateEvent, StateObserver};
 use salver_core_status::Status;
 
+use crate::command::Outcome;
 use crate::driver::Message;
-use crate::registry::Outcome;
 use crate::{Hook, LoadHook};
 
 /// What a load thread is to do.

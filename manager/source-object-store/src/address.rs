@@ -30,8 +30,7 @@ impl Address {
     /// # Errors
     /// INVALID_ARGUMENT that says what is wrong with the URL. No user or password of it is repeated.
     pub(crate) fn parse(text: &str) -> Result<Self, Status> {
-        let wrong =
-            |what: &str| Status::invalid_argument(format!("URL {}: {what}", Quoted(&anonymous(text))));
+        let wrong = |what: &str| Status::invalid_argument(format!("URL {}: {what}", shown(text)));
         let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("has a query or a fragment, but a folder was wanted"));
@@ -61,9 +60,7 @@ impl Address {
         let shown = text.trim_end_matches('/').to_owned();
         Ok(Self { shown, kind, root: root.to_owned(), prefix })
     }
-}
 
-impl Address {
     /// The URL of a folder right below.
     pub(crate) fn child(&self, name: &str) -> String {
         format!("{}/{}", self.shown, utf8_percent_encode(name, UNSAFE))
@@ -88,13 +85,15 @@ const UNSAFE: &AsciiSet = &CONTROLS
     .add(b'[')
     .add(b']');
 
-/// The URL without what comes before an `@` in its host, where that has a password or might be one.
-fn anonymous(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+/// A URL for a person, without what comes before an `@` in its host, which may be a password, and after a `?`.
+pub(crate) fn shown(url: &str) -> String {
+    let (place, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let query = if query.is_empty() { "" } else { "?..." };
+    let (scheme, rest) = place.split_once("://").unwrap_or(("", place));
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     match host.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://...@{host}{path}"),
-        None => text.to_owned(),
+        Some((_, host)) => Quoted(&format!("{scheme}://...@{host}{path}{query}")).to_string(),
+        None => Quoted(&format!("{place}{query}")).to_string(),
     }
 }
 
@@ -159,10 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_refused_and_not_repeated() {
-        for url in ["https://user:secret@host/m", "https://secret@host/m", "abfs://box:secret@host/m"] {
+    fn what_may_be_secret_is_refused_and_not_repeated() {
+        for url in [
+            "https://user:secret@host/m",
+            "https://secret@host/m",
+            "abfs://box:secret@host/m",
+            "https://host/m?signature=secret",
+            "ftp://user:secret@host",
+        ] {
             let message = Address::parse(url).unwrap_err().to_string();
-            assert!(message.contains("user or a password") && !message.contains("secret"), "{message}");
+            assert!(message.contains("host") && !message.contains("secret"), "{message}");
         }
     }
 }

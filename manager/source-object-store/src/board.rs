@@ -9,6 +9,7 @@ use salver_core_servable::StreamName;
 use salver_core_status::Status;
 use tokio::task::AbortHandle;
 
+use crate::address::shown;
 use crate::runtime::Runtime;
 use crate::watch::{FirstLook, ModelWatch, Watcher};
 use crate::{ModelUrl, RemoteVersion};
@@ -77,7 +78,7 @@ impl Board {
         }
         for (stream, entry) in state.streams.iter_mut().filter(|(_, entry)| !entry.was_told) {
             entry.was_told = true;
-            let status = status.clone().context(&entry.dir.url.url);
+            let status = status.clone().context(shown(&entry.dir.url.url));
             self.target.set_aspired(AspiredVersions { stream: stream.clone(), versions: Err(status) });
         }
     }
@@ -115,7 +116,7 @@ impl Board {
         for (stream, dir) in models {
             if let Some(entry) = state.streams.get_mut(&stream) {
                 if entry.owner != owner && owner != Owner::Named {
-                    let url = &dir.url.url;
+                    let url = shown(&dir.url.url);
                     notices.insert(format!("{url} is ignored: a model of its name is served from elsewhere"));
                     continue;
                 }

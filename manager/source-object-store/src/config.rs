@@ -9,7 +9,7 @@ use salver_core_servable::StreamName;
 use salver_core_status::Status;
 use salver_manager_source_file::{ModelPolicy, VersionPolicy};
 
-use crate::address::Address;
+use crate::address::{Address, shown};
 
 /// What to watch.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ pub struct ModelUrl {
 /// | `http[s]://host/path` | a web server that lists its folders, by WebDAV or as a page of links |
 ///
 /// The hosts of the three clouds are known behind `https://` too.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreUrl {
     /// The URL.
     pub url: String,
@@ -110,6 +110,14 @@ impl StoreUrl {
     /// INVALID_ARGUMENT that says what is wrong with it.
     pub fn check(&self) -> Result<(), Status> {
         Address::parse(&self.url).map(drop)
+    }
+}
+
+/// Without what may be secret.
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options: Vec<_> = self.options.keys().collect();
+        f.debug_struct("StoreUrl").field("url", &shown(&self.url)).field("options", &options).finish()
     }
 }
 

@@ -157,6 +157,8 @@ struct Listening;
 
 impl HttpConnector for Listening {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        // TLS needs to know whose cryptography to use. A program that has chosen already keeps its choice.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = ReqwestConnector::default().connect(options)?;
         Ok(HttpClient::new(Service(client)))
     }
@@ -261,6 +263,22 @@ mod tests {
             let status = connect(&address, &url).err().unwrap();
             assert_eq!(status.code(), Code::InvalidArgument);
             assert!(status.message().contains("`aws_acess_key_id`"), "{status}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_store_opens_with_the_options_it_needs_and_without_a_request() {
+        for (url, options) in [
+            ("s3://b/m", [("aws_skip_signature", "true"), ("aws_region", "eu-west-1")]),
+            ("gs://b/m", [("google_skip_signature", "true"), ("read_timeout", "5s")]),
+            ("az://b/m", [("azure_storage_account_name", "a"), ("azure_skip_signature", "true")]),
+            ("abfs://b@a.dfs.core.windows.net/m", [("azure_skip_signature", "true"), ("timeout", "1h")]),
+            ("https://h/m", [("proxy_url", "http://proxy:3128"), ("connect_timeout", "1s")]),
+        ] {
+            let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let url = StoreUrl { url: url.to_owned(), options };
+            let address = Address::parse(&url.url).unwrap();
+            assert!(connect(&address, &url).is_ok(), "{url:?}");
         }
     }
 }

@@ -16,6 +16,32 @@
 //!
 //! Credentials and endpoints come from the environment, as the crate `object_store` reads it, or from the options of a
 //! [`StoreUrl`].
+//!
+//! ```no_run
+//! use salver_core_loader::{LoadContext, SharedTarget, Source};
+//! use salver_core_status::Status;
+//! use salver_manager_source_object_store::{
+//!     Cache, CacheConfig, Config, Lease, ModelUrl, ObjectStoreSource, RemoteVersion,
+//! };
+//!
+//! fn watch(target: SharedTarget<RemoteVersion>) -> ObjectStoreSource {
+//!     let models = vec![ModelUrl::new("digits", "s3://models/digits")];
+//!     let mut source = ObjectStoreSource::new(Config { models, ..Config::default() });
+//!     source.connect(target);
+//!     source
+//! }
+//!
+//! fn open() -> Result<Cache, Status> {
+//!     Cache::open(CacheConfig { folder: "/var/cache/salver".into(), max_bytes: Some(200 << 30) })
+//! }
+//!
+//! // In a loader, which keeps the lease beside the servable.
+//! fn load(cache: &Cache, version: &RemoteVersion, context: &LoadContext<'_>) -> Result<Lease, Status> {
+//!     let lease = cache.fetch(version, context)?;
+//!     println!("{} is here now", lease.path().display());
+//!     Ok(lease)
+//! }
+//! ```
 
 mod address;
 mod board;

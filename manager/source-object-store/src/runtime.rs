@@ -20,8 +20,6 @@ impl Runtime {
     /// # Errors
     /// RESOURCE_EXHAUSTED where the system has no thread for it.
     pub(crate) fn start() -> Result<Self, Status> {
-        // TLS needs to know whose cryptography to use. A program that has chosen already keeps its choice.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let no_thread = |error: std::io::Error| {
             Status::resource_exhausted(format!("no thread to speak to object stores on: {error}"))
         };

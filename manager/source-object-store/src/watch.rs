@@ -14,7 +14,7 @@ use salver_core_status::{Code, Quoted, Status};
 use salver_manager_source_file::ModelPolicy;
 use tokio::sync::watch;
 
-use crate::address::Address;
+use crate::address::{Address, shown};
 use crate::board::{Board, Owner};
 use crate::bucket::{Bucket, Buckets, Child, Children};
 use crate::model::{Model, Now, Sight};
@@ -41,6 +41,9 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// Settings are read so far.
 const MAX_SETTINGS: u64 = 1 << 20;
+
+/// Which versions there should be, and when what changes may be at rest.
+type Looked = (Vec<Aspired<RemoteVersion>>, Option<Instant>);
 
 /// One model being watched.
 pub(crate) struct ModelWatch {
@@ -69,11 +72,9 @@ impl ModelWatch {
         let mut now = self.watcher.now.subscribe();
         loop {
             let looked = tokio::time::timeout(LONGEST_LOOK, self.look(&mut interval)).await;
-            let late = || Err(Status::unavailable(format!("no answer within {LONGEST_LOOK:?}")));
-            let (versions, settles) = match looked.unwrap_or_else(|_| late()) {
+            let (versions, settles) = match looked.unwrap_or_else(|_| Err(late(&self.dir.url))) {
                 Ok((versions, settles)) => (Ok(versions), settles),
                 Err(status) => {
-                    let status = status.context(Quoted(&self.dir.url.url));
                     self.note(BTreeSet::from([status.to_string()]));
                     (Err(status), None)
                 }
@@ -85,13 +86,15 @@ impl ModelWatch {
         }
     }
 
-    /// Looks once: which versions there should be, and when what changes may be at rest.
-    async fn look(
-        &mut self,
-        interval: &mut Duration,
-    ) -> Result<(Vec<Aspired<RemoteVersion>>, Option<Instant>), Status> {
+    /// Looks once.
+    async fn look(&mut self, interval: &mut Duration) -> Result<Looked, Status> {
         let address = Address::parse(&self.dir.url.url)?;
-        let bucket = self.watcher.buckets.open(&address, &self.dir.url)?;
+        let looked = self.look_at(&address, interval).await;
+        looked.map_err(|status| status.context(Quoted(&address.shown)))
+    }
+
+    async fn look_at(&mut self, address: &Address, interval: &mut Duration) -> Result<Looked, Status> {
+        let bucket = self.watcher.buckets.open(address, &self.dir.url)?;
         let _turn = bucket.looks.acquire().await;
         let children = match bucket.children(&address.prefix).await {
             Err(status) if status.code() == Code::NotFound => {
@@ -107,7 +110,7 @@ impl ModelWatch {
         let mut notices = self.model.begin(children.folders);
         while let Some((version, folder)) = self.model.next(&policy.versions) {
             let folder = folder.clone();
-            let found = self.version(&bucket, &address, version, &folder, beside.clone()).await?;
+            let found = self.version(&bucket, address, version, &folder, beside.clone()).await?;
             let sight = sight(&found, &policy);
             let now = Now { instant: Instant::now(), wall: SystemTime::now() };
             self.model.observe(version, found, &sight, settle, now);
@@ -141,7 +144,7 @@ impl ModelWatch {
                 limits,
             }))),
             Err(status) if matches!(status.code(), Code::InvalidArgument | Code::ResourceExhausted) => {
-                Ok(Err(status.context(format_args!("{}/{name}", address.shown))))
+                Ok(Err(status.context(Quoted(&format!("{}/{name}", address.shown)))))
             }
             Err(status) => Err(status),
         }
@@ -198,6 +201,10 @@ fn sight(found: &Result<RemoteVersion, Status>, policy: &ModelPolicy) -> Sight {
         Some(marker) if objects.iter().any(|object| object.name == *marker) => Sight::Complete,
         Some(_) => Sight::Incomplete,
     }
+}
+
+fn late(url: &StoreUrl) -> Status {
+    Status::unavailable(format!("{}: no answer within {LONGEST_LOOK:?}", shown(&url.url)))
 }
 
 /// Waits for the next look, be it that somebody asks for it.
@@ -257,8 +264,7 @@ impl RepositoryWatch {
         let mut now = self.watcher.now.subscribe();
         loop {
             let looked = tokio::time::timeout(LONGEST_LOOK, self.look()).await;
-            let late = || Err(Status::unavailable(format!("no answer within {LONGEST_LOOK:?}")));
-            let found = match looked.unwrap_or_else(|_| late()) {
+            let found = match looked.unwrap_or_else(|_| Err(late(&self.url))) {
                 Ok((models, notices)) => {
                     failures = 0;
                     let ignored =
@@ -270,10 +276,10 @@ impl RepositoryWatch {
                     // What appears in a place that was empty is new.
                     was_answered |= status.code() == Code::NotFound;
                     failures += 1;
-                    BTreeSet::from([status.context(Quoted(&self.url.url)).to_string()])
+                    BTreeSet::from([status.to_string()])
                 }
             };
-            replace_notices(&mut notices, found, &self.url.url);
+            replace_notices(&mut notices, found, &shown(&self.url.url));
             first_look = first_look.take().and(None);
             pause(wait(interval, failures, None, Instant::now()), &mut now).await;
         }
@@ -282,9 +288,8 @@ impl RepositoryWatch {
     /// The models that are there, and what a person should know of them.
     async fn look(&self) -> Result<(BTreeMap<StreamName, ModelUrl>, BTreeSet<String>), Status> {
         let address = Address::parse(&self.url.url)?;
-        let bucket = self.watcher.buckets.open(&address, &self.url)?;
-        let _turn = bucket.looks.acquire().await;
-        let children = bucket.children(&address.prefix).await?;
+        let children =
+            self.children(&address).await.map_err(|status| status.context(Quoted(&address.shown)))?;
         let mut models = BTreeMap::new();
         let mut notices = BTreeSet::new();
         for (name, _) in children.folders.into_iter().filter(|(name, _)| !name.starts_with('.')) {
@@ -297,5 +302,11 @@ impl RepositoryWatch {
                 .insert(StreamName::from(name.as_str()), ModelUrl { name: name.into(), url, versions: None });
         }
         Ok((models, notices))
+    }
+
+    async fn children(&self, address: &Address) -> Result<Children, Status> {
+        let bucket = self.watcher.buckets.open(address, &self.url)?;
+        let _turn = bucket.looks.acquire().await;
+        bucket.children(&address.prefix).await
     }
 }

@@ -166,6 +166,8 @@ impl<'a> Download<'a> {
         let mut chunks = got.into_stream();
         while let Some(chunk) = chunks.next().await {
             self.write(&chunk.map_err(|error| self.broken(&error))?)?;
+            // Chunks may come faster than they are written: others want their turn, and somebody may have lost interest.
+            tokio::task::yield_now().await;
         }
         if self.len < object.size {
             let (len, size) = (self.len, object.size);

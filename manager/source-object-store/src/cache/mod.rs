@@ -86,8 +86,8 @@ impl Cache {
         let fetched = remote.bucket.runtime.wait(async {
             tokio::select! {
                 biased;
-                fetched = self.bring_or_restart(remote, context) => fetched,
                 () = cancelled(context.cancel) => Err(Status::cancelled("no longer wanted")),
+                fetched = self.bring_or_restart(remote, context) => fetched,
             }
         });
         fetched.map_err(|status| status.context(format_args!("fetching {}", Quoted(&remote.url))))

@@ -177,6 +177,7 @@ impl Shelf {
         };
         // From one moment to the next it is no version any more.
         let gone = self.staging(&format!("{}.gone", file_name(&path)));
+        remove_folder(&gone)?;
         fs::rename(&path, &gone).map_err(|error| failed("removing", &path, &error))?;
         remove_folder(&gone)?;
         Ok(true)

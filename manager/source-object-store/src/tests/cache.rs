@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::thread;
 
+use object_store::chunked::ChunkedStore;
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use salver_core_loader::{CancelFlag, Cancellation, LoadContext};
 use salver_core_servable::{LoadProgress, Phase, ServableId, Version};
@@ -235,6 +236,23 @@ fn a_fetch_that_is_not_wanted_any_more_ends_soon_though_nothing_comes() {
     });
     assert_eq!(status, Status::cancelled("fetching `s3://b/m/1`: no longer wanted"));
     assert_eq!(shop.count("staging"), 0);
+}
+
+#[test]
+fn a_fetch_ends_soon_though_bytes_keep_coming() {
+    let store = Arc::new(InMemory::new());
+    let shop = Shop::of(Arc::new(ChunkedStore::new(store, 1)), None);
+    let version = shop.put("m/1/model", &"x".repeat(50_000_000)).version(1);
+    let flag = CancelFlag::new();
+    let tell = |progress: LoadProgress| {
+        // Told a quarter of a second after the first byte, when there is much to come.
+        if progress.done_bytes > 0 {
+            flag.cancel();
+        }
+    };
+    let id = ServableId::new("m", Version::new(1).unwrap());
+    let context = LoadContext::watched(&id, flag.watch(), &tell);
+    assert_eq!(shop.cache.fetch(&version, &context).unwrap_err().code(), Code::Cancelled);
 }
 
 #[test]

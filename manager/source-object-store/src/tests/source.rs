@@ -4,7 +4,7 @@ use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use salver_core_status::Code;
 
 use super::*;
-use crate::Settings;
+use crate::{Settings, StoreUrl};
 
 /// A store that does not answer.
 fn hung() -> Arc<dyn ObjectStore> {
@@ -71,6 +71,19 @@ fn what_is_wrong_with_one_model_or_one_store_touches_no_other() {
     fixture.wait_for_numbers("good", &[1]);
     fixture.wait_for_numbers("better", &[1]);
     fixture.put("good/2/model", "x").wait_for_numbers("good", &[1, 2]);
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    let options = [("aws_secret_access_key".to_owned(), "secret".to_owned())].into();
+    let url = StoreUrl { url: "https://user:secret@host/m?sig=secret".to_owned(), options };
+    let mut fixture = Fixture::new(|config| {
+        config.models = vec![ModelUrl { url: url.clone(), ..ModelUrl::new("m", "") }];
+    });
+    fixture.connect();
+    let shown = format!("{url:?} {} {:?}", fixture.wait_for_trouble("m"), url.check());
+    assert!(shown.contains("aws_secret_access_key") && !shown.contains("secret@"), "{shown}");
+    assert!(!shown.contains("=secret") && !shown.contains("\"secret\""), "{shown}");
 }
 
 #[test]

@@ -80,6 +80,20 @@ pub enum VersionPolicy {
     Specific(Vec<Version>),
 }
 
+impl VersionPolicy {
+    /// Those of the versions, which are ascending, that the policy asks for; ascending too.
+    pub fn choose(&self, mut versions: Vec<Version>) -> Vec<Version> {
+        match self {
+            Self::Latest(count) => versions.split_off(versions.len().saturating_sub((*count).max(1))),
+            Self::All => versions,
+            Self::Specific(wanted) => {
+                versions.retain(|version| wanted.contains(version));
+                versions
+            }
+        }
+    }
+}
+
 impl Default for VersionPolicy {
     fn default() -> Self {
         Self::Latest(1)

@@ -64,6 +64,7 @@ mod timetable;
 mod walk;
 
 pub use config::{Config, ModelDir, ModelPolicy, PolicyFor, VersionPolicy};
+pub use listing::parse_version;
 pub use prefix::PrefixPath;
 pub use source::FileSystemSource;
 

@@ -87,7 +87,7 @@ pub(crate) fn shown(path: &Path) -> String {
 }
 
 /// The version that a folder's name stands for; `None` where it is not a number, or too large a one.
-fn parse_version(name: &str) -> Option<Version> {
+pub fn parse_version(name: &str) -> Option<Version> {
     let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
     name.parse().ok().filter(|_| is_number).and_then(Version::new)
 }

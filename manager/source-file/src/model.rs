@@ -95,7 +95,7 @@ impl Model {
         // and that another is to be loaded in its stead.
         let chosen = loop {
             let candidates = self.seen.iter().filter(|(_, seen)| seen.may_be_asked_for());
-            let chosen = choose(&brief.policy.versions, candidates.map(|(version, _)| *version).collect());
+            let chosen = brief.policy.versions.choose(candidates.map(|(version, _)| *version).collect());
             let Some(version) = chosen.iter().find(|version| !looked_at.contains(version)) else {
                 break chosen;
             };
@@ -130,7 +130,7 @@ impl Model {
         notices: &mut BTreeSet<String>,
     ) -> Vec<Aspired<VersionPath>> {
         let all = self.seen.keys().copied().collect();
-        if chosen.is_empty() && !choose(&brief.policy.versions, all).is_empty() {
+        if chosen.is_empty() && !brief.policy.versions.choose(all).is_empty() {
             // All that could be asked for is still being copied: until it is there, what was before stays. This is
             // how a version renamed to the next number is taken without a gap.
             return brief.before.to_vec();
@@ -159,21 +159,6 @@ fn revision(files: u64, settings: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
     (files, settings).hash(&mut hasher);
     hasher.finish()
-}
-
-/// Those of the versions, which are ascending, that the policy asks for.
-fn choose(policy: &VersionPolicy, mut versions: Vec<Version>) -> Vec<Version> {
-    match policy {
-        VersionPolicy::Latest(count) => {
-            let first = versions.len().saturating_sub((*count).max(1));
-            versions.split_off(first)
-        }
-        VersionPolicy::All => versions,
-        VersionPolicy::Specific(wanted) => {
-            versions.retain(|version| wanted.contains(version));
-            versions
-        }
-    }
 }
 
 /// A sentence for each version that is asked for by number and is not there.

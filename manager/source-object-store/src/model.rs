@@ -11,7 +11,7 @@ use object_store::path::Path;
 use salver_core_loader::Aspired;
 use salver_core_servable::Version;
 use salver_core_status::{Quoted, Status};
-use salver_manager_source_file::{ModelPolicy, VersionPolicy};
+use salver_manager_source_file::{ModelPolicy, VersionPolicy, parse_version};
 
 use crate::RemoteVersion;
 
@@ -101,7 +101,7 @@ impl Model {
     /// The next version to look into, newest first; `None` when enough are known.
     pub(crate) fn next(&self, policy: &VersionPolicy) -> Option<(Version, &Path)> {
         let maybe = self.seen.iter().filter(|(_, seen)| !seen.is_observed || seen.taken.is_some());
-        let chosen = choose(policy, maybe.map(|(version, _)| *version).collect());
+        let chosen = policy.choose(maybe.map(|(version, _)| *version).collect());
         chosen.into_iter().rev().find_map(|version| {
             let seen = self.seen.get(&version)?;
             (!seen.is_observed).then_some((version, &seen.folder))
@@ -155,8 +155,8 @@ impl Model {
         notices.extend(self.missing(&policy.versions));
 
         let taken = self.seen.iter().filter(|(_, seen)| seen.is_observed && seen.taken.is_some());
-        let chosen = choose(&policy.versions, taken.map(|(version, _)| *version).collect());
-        let is_pending = chosen.is_empty() && !choose(&policy.versions, all).is_empty();
+        let chosen = policy.versions.choose(taken.map(|(version, _)| *version).collect());
+        let is_pending = chosen.is_empty() && !policy.versions.choose(all).is_empty();
         let is_kept = chosen.is_empty() && policy.keep_last && !self.aspired.is_empty();
         if is_kept && !is_pending {
             notices.insert("the last versions stay loaded until there are others".to_owned());
@@ -201,24 +201,6 @@ fn is_old(found: &Result<RemoteVersion, Status>, settle: Duration, now: SystemTi
     let Ok(version) = found else { return true };
     let mut times = version.remote().objects.iter().filter_map(|object| object.modified);
     times.all(|time| now.duration_since(time).is_ok_and(|age| age >= settle))
-}
-
-/// Those of the versions, which are ascending, that the policy asks for.
-fn choose(policy: &VersionPolicy, mut versions: Vec<Version>) -> Vec<Version> {
-    match policy {
-        VersionPolicy::Latest(count) => versions.split_off(versions.len().saturating_sub((*count).max(1))),
-        VersionPolicy::All => versions,
-        VersionPolicy::Specific(wanted) => {
-            versions.retain(|version| wanted.contains(version));
-            versions
-        }
-    }
-}
-
-/// The version that a folder's name stands for; `None` where it is not a number, or too large a one.
-fn parse_version(name: &str) -> Option<Version> {
-    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
-    name.parse().ok().filter(|_| is_number).and_then(Version::new)
 }
 
 fn hash_of(value: impl Hash) -> u64 {

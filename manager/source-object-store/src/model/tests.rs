@@ -272,14 +272,6 @@ fn specific_versions_that_are_not_there_are_told_of() {
     assert_eq!(fixture.look().notices.len(), 1);
 }
 
-#[test]
-fn only_plain_numbers_are_versions() {
-    for name in ["", "+1", "-1", "1.0", "v1", "1 ", "١", "9223372036854775808"] {
-        assert_eq!(parse_version(name), None, "{name}");
-    }
-    assert_eq!(parse_version("00012"), Some(version(12)));
-}
-
 proptest! {
     /// Each step: so many seconds pass, the version is stored in one of three states, and somebody looks.
     #[test]

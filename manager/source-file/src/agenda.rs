@@ -185,6 +185,7 @@ impl Agenda {
     pub(crate) fn finish(&mut self, done: Done, now: Instant) {
         let Some(subject) = self.places.get(&done.place).cloned() else {
             // Removed while it was looked at, and perhaps watched since.
+            self.timetable.finish(done.place, done.ended, None);
             self.news.push(News::Gone(done.place));
             return;
         };

@@ -252,3 +252,18 @@ fn a_repository_folder_whose_name_is_not_utf_8_is_skipped_with_a_warning() {
     assert_eq!(fixture.scan().len(), 1);
     assert!(fixture.agenda.repository_notices()[0].ends_with("is ignored: its name is not UTF-8"));
 }
+
+#[test]
+fn however_many_models_go_while_they_are_looked_at_others_are_found() {
+    let mut fixture = Fixture::new(|_, _| {});
+    fixture.add("last/1");
+    for number in 0..100 {
+        let name = format!("m{number}");
+        fixture.agenda.update(vec![ModelDir::new(name.as_str(), fixture.path(&name))], fixture.now());
+        let look = fixture.start();
+        fixture.agenda.update(Vec::new(), fixture.now());
+        assert_eq!(fixture.finish(look)[&name], Ok(Vec::new()));
+    }
+    let told = fixture.update(vec![ModelDir::new("last", fixture.path("last"))]);
+    assert_eq!(numbers(&told["last"]), [1]);
+}

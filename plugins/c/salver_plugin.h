@@ -8,7 +8,7 @@
 // - Nothing unwinds out of a function of a table: a C++ exception is caught inside, and is SALVER_PANICKED.
 // - A function may be called from many threads at once, unless its documentation says otherwise.
 // - A function that returns `uint32_t` returns SALVER_OK or how it failed; it says why through the SalverErrorSink it
-//   is given.
+//   is given. One that may have no answer returns SALVER_CANNOT_TELL then.
 // - Numbers that are names (SALVER_F32, SALVER_PARAM_TEXT) are `uint32_t`; one that is not known is refused.
 // - Tables, and all that they point to, live as long as the process: a library is never unmapped.
 //
@@ -74,6 +74,9 @@
 // The plugin's code panicked or threw, and was caught at the boundary. The caller is told SALVER_INTERNAL; a model that
 // says this is loaded anew.
 #define SALVER_PANICKED 100
+
+// It has no answer, which is no failure: what it was asked for is done without.
+#define SALVER_CANNOT_TELL 101
 
 // No tensor: an optional input that is left out.
 #define SALVER_ABSENT 0
@@ -197,6 +200,15 @@
 
 // A distribution: recording adds an observation.
 #define SALVER_METRIC_HISTOGRAM 3
+
+// A SalverQuantity is what a model takes while it is being loaded, all told.
+#define SALVER_WHEN_LOADING 1
+
+// A SalverQuantity is what a model takes from then on.
+#define SALVER_WHEN_LOADED 2
+
+// The `instance` of a SalverQuantity that may be of any instance of the device.
+#define SALVER_ANY_INSTANCE -1
 
 // A text: UTF-8, not terminated, borrowed. An empty text may have a null pointer.
 typedef struct {
@@ -454,6 +466,54 @@ typedef struct {
     const SalverPlatformV1 *(*platform)(size_t index);
 } SalverPluginV1;
 
+// So much of a resource. Devices and kinds that every server knows are `main`, the processor and its memory, `gpu`, and
+// `ram_in_bytes`.
+typedef struct {
+    // The device, such as `main`; of 1 to 64 bytes.
+    SalverStr device;
+    // What there is so much of, such as `ram_in_bytes`; of 1 to 64 bytes.
+    SalverStr kind;
+    // Which device of that name, counted from 0, or SALVER_ANY_INSTANCE. `main` has only the instance 0.
+    int32_t instance;
+    // SALVER_WHEN_LOADING or SALVER_WHEN_LOADED.
+    uint32_t when;
+    // How much, in the unit of the kind.
+    uint64_t amount;
+} SalverQuantity;
+
+// Where a function says how much there is of what.
+typedef struct {
+    // Passed to `add`.
+    void *context;
+    // Adds a quantity, which it copies. At most 256, and none twice of the same resource and time. Only during the call
+    // that was given the sink, and only on its thread.
+    void (*add)(void *context, const SalverQuantity *quantity);
+} SalverQuantitySink;
+
+// What the models of a plugin's platforms take. Every function must be there.
+//
+// `platform` is the position of a platform, as for SalverPluginV1.platform. The functions are
+// called after `start`, may block, and may be called from many threads at once; never from one that serves requests.
+typedef struct {
+    // Says what a model will take, without loading it: upper bounds. What is not said for SALVER_WHEN_LOADING is what is
+    // said for SALVER_WHEN_LOADED. Returns SALVER_CANNOT_TELL where the platform knows no better than by
+    // the size of the files; on any other failure the model is not loaded.
+    uint32_t (*estimate)(size_t platform,
+                         const SalverLoadRequest *request,
+                         const SalverQuantitySink *quantities,
+                         const SalverErrorSink *error);
+    // Says what a model takes now that it is loaded, SALVER_WHEN_LOADED: at most what was estimated. Called between `load`
+    // and `unload` of the model. Returns SALVER_CANNOT_TELL where the platform does not know; the
+    // estimate then stands.
+    uint32_t (*resources)(size_t platform,
+                          void *model,
+                          const SalverQuantitySink *quantities,
+                          const SalverErrorSink *error);
+    // Gives memory that is kept for later back to the operating system. Called after a model of the platform was
+    // unloaded. What the plugin has from the C library's `malloc` is the server's to give back, not the plugin's.
+    uint32_t (*trim)(size_t platform, const SalverErrorSink *error);
+} SalverPlatformMemoryV1;
+
 // Bytes of any value, borrowed: one element of a string tensor. No bytes may have a null pointer.
 typedef struct {
     // The first byte.
@@ -464,6 +524,9 @@ typedef struct {
 
 // The name of SalverPluginV1 at the door.
 #define SALVER_PLUGIN_V1 "salver.plugin/1"
+
+// The name of SalverPlatformMemoryV1 at the door, behind which there need be none.
+#define SALVER_PLATFORM_MEMORY_V1 "salver.platform-memory/1"
 
 #if defined(__x86_64__) && defined(__linux__)
 #define SALVER_TARGET "x86_64-linux"

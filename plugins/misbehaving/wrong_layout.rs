@@ -1,4 +1,4 @@
-//! A plugin built against a changed copy of the ABI. It never gets so far as to start.
+//! A plugin built against a changed or an older copy of the ABI. It never gets so far as to start.
 
 use salver_plugins_abi::rust_door::RustPlugin;
 use salver_plugins_abi::{PluginV1, note};

@@ -43,6 +43,8 @@ pub const UNAUTHENTICATED: u32 = 16;
 /// The plugin's code panicked or threw, and was caught at the boundary. The caller is told `INTERNAL`; a model that
 /// says this is loaded anew.
 pub const PANICKED: u32 = 100;
+/// It has no answer, which is no failure: what it was asked for is done without.
+pub const CANNOT_TELL: u32 = 101;
 
 /// Where a function says why it fails.
 #[repr(C)]

@@ -12,12 +12,24 @@ use abi_stable::library::{
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::VersionStrings;
 
-use crate::PluginV1;
+use crate::{PlatformMemoryV1, PluginV1};
 
 /// The symbol of the root module.
 pub const SYMBOL: &str = "_1as_0lib_1header_0root_bmodule_bloader";
 
-/// The tables of a plugin: one accessor each, a new one after the last.
+macro_rules! root_module {
+    ($root:ty) => {
+        impl RootModule for $root {
+            abi_stable::declare_root_module_statics! {$root}
+
+            const BASE_NAME: &'static str = "salver_plugin";
+            const NAME: &'static str = "salver_plugin";
+            const VERSION_STRINGS: VersionStrings = abi_stable::package_version_strings!();
+        }
+    };
+}
+
+/// The tables of a plugin as a plugin of today has them: one accessor each, a new one after the last.
 #[doc(hidden)]
 #[repr(C)]
 #[derive(StableAbi)]
@@ -26,21 +38,39 @@ pub const SYMBOL: &str = "_1as_0lib_1header_0root_bmodule_bloader";
 pub struct PluginRoot {
     #[sabi(last_prefix_field)]
     pub plugin_v1: extern "C" fn() -> *const PluginV1,
+    pub platform_memory_v1: extern "C" fn() -> *const PlatformMemoryV1,
 }
 
-impl RootModule for PluginRootRef {
-    abi_stable::declare_root_module_statics! {PluginRootRef}
+/// The tables as the first plugins have them. `abi_stable` lets a root with more fields pass for one with fewer, as when
+/// a server of that time opens a plugin of today, but not the other way round.
+#[doc(hidden)]
+pub mod first {
+    use super::*;
 
-    const BASE_NAME: &'static str = "salver_plugin";
-    const NAME: &'static str = "salver_plugin";
-    const VERSION_STRINGS: VersionStrings = abi_stable::package_version_strings!();
+    #[repr(C)]
+    #[derive(StableAbi)]
+    #[sabi(kind(Prefix(prefix_ref = PluginRootRef)))]
+    #[sabi(missing_field(option))]
+    pub struct PluginRoot {
+        #[sabi(last_prefix_field)]
+        pub plugin_v1: extern "C" fn() -> *const PluginV1,
+    }
+
+    /// How many fields there are.
+    pub(super) const FIELDS: usize = 1;
+
+    root_module!(PluginRootRef);
 }
+
+root_module!(PluginRootRef);
 
 /// A plugin as the macro of the SDK describes it to [`__rust_door!`](crate::__rust_door).
 #[doc(hidden)]
 pub trait RustPlugin {
     /// The plugin's table.
     const TABLE: &'static PluginV1;
+    /// What its models take, where it says that.
+    const MEMORY: Option<&'static PlatformMemoryV1> = None;
 }
 
 /// What the symbol is.
@@ -60,11 +90,24 @@ extern "C" fn construct<P: RustPlugin>() -> RootModuleResult {
 
 fn root<P: RustPlugin>() -> PluginRootRef {
     // Leaked, as the library is: the loader calls this once.
-    PluginRoot { plugin_v1: table::<P> }.leak_into_prefix()
+    PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P> }.leak_into_prefix()
 }
 
 extern "C" fn table<P: RustPlugin>() -> *const PluginV1 {
     P::TABLE
+}
+
+extern "C" fn memory<P: RustPlugin>() -> *const PlatformMemoryV1 {
+    P::MEMORY.map_or(std::ptr::null(), std::ptr::from_ref)
+}
+
+/// What came through a door. Whether the pointers lead to tables is not known yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables {
+    /// The plugin's own.
+    pub plugin: *const PluginV1,
+    /// What its models take; null where the plugin does not offer it.
+    pub memory: *const PlatformMemoryV1,
 }
 
 /// Why the Rust door stayed shut.
@@ -98,12 +141,22 @@ pub enum DoorError {
 ///
 /// # Errors
 /// [`DoorError`].
-pub fn open(path: &Path) -> Result<*const PluginV1, DoorError> {
+pub fn open(path: &Path) -> Result<Tables, DoorError> {
     // Not `RootModule::load_from_file`, which returns the first plugin of the process for every path.
-    let root = lib_header_from_path(path)
-        .and_then(|header| header.init_root_module::<PluginRootRef>())
-        .map_err(|error| shorten(&error))?;
-    Ok(root.plugin_v1()())
+    let header = lib_header_from_path(path).map_err(|error| shorten(&error))?;
+    let error = match header.init_root_module::<PluginRootRef>() {
+        Ok(root) => {
+            let memory = root.platform_memory_v1().map_or(std::ptr::null(), |memory| memory());
+            return Ok(Tables { plugin: root.plugin_v1()(), memory });
+        }
+        Err(error) => error,
+    };
+    match header.init_root_module::<first::PluginRootRef>() {
+        Ok(root) if !root.0.field_accessibility().at(first::FIELDS).is_accessible() => {
+            Ok(Tables { plugin: root.plugin_v1()(), memory: std::ptr::null() })
+        }
+        _ => Err(shorten(&error)),
+    }
 }
 
 fn shorten(error: &LibraryError) -> DoorError {

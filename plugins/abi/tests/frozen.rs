@@ -43,6 +43,9 @@ fn no_table_changes() {
         PlatformV1 40 { context: 0, name: 8, probe: 24, load: 32 }
         LoadRequest 64 { name: 0, version: 16, directory: 24, options: 40, option_count: 48, cancelled: 56 }
         LoadedModel 16 { model: 0, table: 8 }
+        Quantity 48 { device: 0, kind: 16, instance: 32, when: 36, amount: 40 }
+        QuantitySink 16 { context: 0, add: 8 }
+        PlatformMemoryV1 24 { estimate: 0, resources: 8, trim: 16 }
     }
 }
 
@@ -79,12 +82,14 @@ fn no_number_changes() {
         [LEVEL_OFF, LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG, LEVEL_TRACE],
         [0, 1, 2, 3, 4, 5]
     );
+    assert_eq!((CANNOT_TELL, ANY_INSTANCE, WHEN_LOADING, WHEN_LOADED), (101, -1, 1, 2));
     assert_eq!([METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM], [1, 2, 3]);
 }
 
 #[test]
 fn no_name_changes() {
     assert_eq!((ABI_MAJOR, PLUGIN_V1, C_DOOR), (1, "salver.plugin/1", "salver_plugin_table"));
+    assert_eq!(PLATFORM_MEMORY_V1, "salver.platform-memory/1");
     assert_eq!((note::SECTION, note::OWNER, note::TYPE), (".note.salver", "Salver", 1));
     assert_eq!(rust_door::SYMBOL, "_1as_0lib_1header_0root_bmodule_bloader");
 }

@@ -1,6 +1,8 @@
 //! A request in the form of the tables. What is there already is pointed to, not copied.
 
-use salver_core_platform::{Cancellation, OptionValue, Options, RunRequest};
+use std::os::unix::ffi::OsStrExt;
+
+use salver_core_platform::{Cancellation, LoadRequest, OptionValue, Options, RunRequest};
 use salver_core_signature::Signature;
 use salver_core_status::{Quoted, Status};
 use salver_core_tensor::TensorView;
@@ -99,6 +101,19 @@ impl Described {
     }
 }
 
+/// A load's request in the form of the tables; it points into `request` and `options`, which are its options.
+pub(crate) fn load_request(request: &LoadRequest<'_>, options: &[abi::Param]) -> abi::LoadRequest {
+    let directory = request.directory.as_os_str().as_bytes();
+    abi::LoadRequest {
+        name: abi::Str::new(request.id.name.as_str()),
+        version: request.id.version.number(),
+        directory: abi::Str { data: directory.as_ptr().cast(), size: directory.len() },
+        options: options.as_ptr(),
+        option_count: options.len(),
+        cancelled: cancel_word(request.cancel),
+    }
+}
+
 /// Settings in the form of the tables; they point into `options`.
 pub(crate) fn params(options: &Options) -> Vec<abi::Param> {
     let param = |(name, value): (&str, &OptionValue)| {
@@ -114,6 +129,6 @@ pub(crate) fn params(options: &Options) -> Vec<abi::Param> {
 }
 
 /// Where a plugin reads whether it should give up.
-pub(crate) fn cancel_word(cancellation: Cancellation<'_>) -> *const u32 {
+fn cancel_word(cancellation: Cancellation<'_>) -> *const u32 {
     cancellation.word().map_or(std::ptr::null(), |word| word.as_ptr().cast_const())
 }

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use salver_core_platform::{Cancellation, Options, RunRequest};
+use salver_core_platform::{Cancellation, LoadRequest, Options, RunRequest};
+use salver_core_resource::Allocation;
 use salver_core_servable::ServableId;
 use salver_core_signature::SignatureSet;
 use salver_core_status::{Quoted, Status};
 use salver_core_tensor::Tensor;
 use salver_plugins_abi as abi;
 
-use crate::inputs::{Described, cancel_word, params};
+use crate::inputs::{Described, load_request, params};
 use crate::ledger::Ledger;
+use crate::memory::Memory;
 use crate::platform::Table;
 use crate::sink::{Failure, Said};
 use crate::{outputs, signatures};
@@ -35,6 +37,8 @@ pub(crate) struct Instance {
     id: ServableId,
     model: *mut c_void,
     functions: Functions,
+    /// Where the plugin says what its models take.
+    memory: Option<Memory>,
     signatures: SignatureSet,
     ledger: Ledger,
     has_panicked: AtomicBool,
@@ -68,18 +72,9 @@ impl Drop for Instance {
 impl Instance {
     /// Loads a model. May take minutes.
     pub(crate) fn load(recipe: &Recipe, cancel: Cancellation<'_>) -> Result<Arc<Self>, Failure> {
-        use std::os::unix::ffi::OsStrExt;
         let Recipe { table, id, directory, options } = recipe;
-        let (name, directory, options) =
-            (id.name.as_str(), directory.as_os_str().as_bytes(), params(options));
-        let request = abi::LoadRequest {
-            name: abi::Str::new(name),
-            version: id.version.number(),
-            directory: abi::Str { data: directory.as_ptr().cast(), size: directory.len() },
-            options: options.as_ptr(),
-            option_count: options.len(),
-            cancelled: cancel_word(cancel),
-        };
+        let tables = params(options);
+        let request = load_request(&LoadRequest { id, directory, options, cancel }, &tables);
         let mut loaded = abi::LoadedModel { model: std::ptr::null_mut(), table: std::ptr::null() };
         let mut said = Said::default();
         let sink = said.error_sink();
@@ -121,6 +116,7 @@ impl Instance {
             id: id.clone(),
             model: loaded.model,
             functions: Functions { run, release, unload },
+            memory: table.memory,
             signatures,
             ledger: Ledger::default(),
             has_panicked: AtomicBool::new(false),
@@ -129,6 +125,13 @@ impl Instance {
 
     pub(crate) fn signatures(&self) -> &SignatureSet {
         &self.signatures
+    }
+
+    /// What the model takes; `None` where the plugin does not tell.
+    pub(crate) fn resources(&self) -> Result<Option<Allocation>, Failure> {
+        // SAFETY: the model is loaded, until the instance is dropped.
+        let told = |memory: Memory| unsafe { memory.resources(&self.plugin, &self.id, self.model) };
+        self.memory.map_or(Ok(None), told)
     }
 
     /// Runs the model, and checks what it returns. Calls `on_panic` where the plugin's code panicked.
@@ -198,7 +201,7 @@ impl Instance {
 }
 
 /// A model in a message.
-struct Shown<'a>(&'a ServableId);
+pub(crate) struct Shown<'a>(pub(crate) &'a ServableId);
 
 impl std::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -30,6 +30,7 @@ mod inspect;
 mod instance;
 mod ledger;
 mod library;
+mod memory;
 mod model;
 mod outputs;
 mod platform;

@@ -10,6 +10,7 @@ use salver_plugins_abi as abi;
 use salver_plugins_abi::rust_door::{self, DoorError};
 
 use crate::inspect::{Door, Inspection};
+use crate::memory::Memory;
 use crate::platform::{PluginPlatform, Table};
 use crate::sink::Said;
 use crate::{Error, HostServices, tables};
@@ -26,16 +27,25 @@ pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Vec<P
     })?;
     // Threads, and whatever the library registered, may outlive every sign of it: it stays, whatever comes next.
     let library = ManuallyDrop::new(library);
-    let table = match plugin.door {
+    let tables = match plugin.door {
         Door::Rust => rust_door::open(path).map_err(|error| door_error(path, error))?,
         Door::C => c_door(path, &library)?,
     };
     let bad = |what: String| Error::BadTable { path: path.clone(), what };
     // SAFETY: a pointer that can be right is that of a table, which lives as long as the library.
-    let table = unsafe { one(table) }.ok_or_else(|| bad("the plugin's is null or misaligned".to_owned()))?;
+    let table =
+        unsafe { one(tables.plugin) }.ok_or_else(|| bad("the plugin's is null or misaligned".to_owned()))?;
     let (Some(start), Some(count), Some(platform)) = (table.start, table.platform_count, table.platform)
     else {
         return Err(bad("the plugin's lacks a function".to_owned()));
+    };
+    let memory = match tables.memory {
+        memory if memory.is_null() => None,
+        // SAFETY: as above.
+        memory => Some(
+            unsafe { one(memory) }
+                .ok_or_else(|| bad(format!("`{}` is misaligned", abi::PLATFORM_MEMORY_V1)))?,
+        ),
     };
     let mut said = Said::default();
     let sink = said.error_sink();
@@ -63,13 +73,15 @@ pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Vec<P
         let (Some(probe), Some(load)) = (table.probe, table.load) else {
             return Err(format!("platform `{wanted}` lacks a function"));
         };
-        let table = Table { plugin: Arc::clone(&name), context: table.context, probe, load };
+        let lacks = || format!("`{}` lacks a function", abi::PLATFORM_MEMORY_V1);
+        let memory = memory.map(|table| Memory::new(table, index).ok_or_else(lacks)).transpose()?;
+        let table = Table { plugin: Arc::clone(&name), context: table.context, probe, load, memory };
         Ok(PluginPlatform { name: wanted.clone(), table })
     };
     plugin.platforms.iter().enumerate().map(checked).collect::<Result<_, _>>().map_err(bad)
 }
 
-fn c_door(path: &Path, library: &Library) -> Result<*const abi::PluginV1, Error> {
+fn c_door(path: &Path, library: &Library) -> Result<rust_door::Tables, Error> {
     // SAFETY: the note says that the symbol is a function of this type.
     let door = unsafe { library.get::<abi::TableDoor>(abi::C_DOOR.as_bytes()) }
         .map_err(|_| Error::NoEntry { path: path.to_owned(), symbol: abi::C_DOOR })?;
@@ -79,7 +91,9 @@ fn c_door(path: &Path, library: &Library) -> Result<*const abi::PluginV1, Error>
         let what = format!("it does not offer `{}`", abi::PLUGIN_V1);
         return Err(Error::BadTable { path: path.to_owned(), what });
     }
-    Ok(table.cast())
+    // SAFETY: as above.
+    let memory = unsafe { door(abi::Str::new(abi::PLATFORM_MEMORY_V1)) };
+    Ok(rust_door::Tables { plugin: table.cast(), memory: memory.cast() })
 }
 
 fn door_error(path: &Path, error: DoorError) -> Error {

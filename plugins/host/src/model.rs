@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use salver_core_platform::{CancelFlag, Cancellation, Model, RunRequest};
+use salver_core_resource::Allocation;
 use salver_core_signature::SignatureSet;
 use salver_core_status::Status;
 use salver_core_tensor::Tensor;
@@ -70,6 +71,17 @@ impl Model for PluginModel {
             if instance.mark_panicked() {
                 replace(&self.shared, &instance);
             }
+        })
+    }
+
+    fn resources(&self) -> Option<Allocation> {
+        let instance = self.shared.current.load();
+        instance.resources().unwrap_or_else(|Failure { status, is_panic }| {
+            tracing::warn!(model = %self.shared.recipe.id, error = %status, "what a model takes is not known");
+            if is_panic && instance.mark_panicked() {
+                replace(&self.shared, &instance);
+            }
+            None
         })
     }
 }

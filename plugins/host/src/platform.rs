@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use salver_core_platform::{LoadRequest, Model, Platform, Probe};
+use salver_core_resource::Estimate;
 use salver_core_status::Status;
 use salver_plugins_abi as abi;
 
 use crate::instance::Recipe;
+use crate::memory::Memory;
 use crate::model::PluginModel;
 use crate::sink::Said;
 
@@ -26,6 +28,8 @@ pub(crate) struct Table {
         *mut abi::LoadedModel,
         *const abi::ErrorSink,
     ) -> u32,
+    /// Where the plugin says what its models take.
+    pub(crate) memory: Option<Memory>,
 }
 
 // SAFETY: the contract allows every function of a platform's table to be called from any thread, many at once.
@@ -69,6 +73,18 @@ impl Platform for PluginPlatform {
         match PluginModel::load(recipe, request.cancel) {
             Ok(model) => Ok(Box::new(model)),
             Err(failure) => Err(failure.status),
+        }
+    }
+
+    fn estimate(&self, request: &LoadRequest<'_>) -> Result<Option<Estimate>, Status> {
+        let estimate = |memory: Memory| memory.estimate(&self.table.plugin, request);
+        self.table.memory.map_or(Ok(None), estimate).map_err(|failure| failure.status)
+    }
+
+    fn trim(&self) {
+        let trim = |memory: Memory| memory.trim(&self.table.plugin);
+        if let Err(failure) = self.table.memory.map_or(Ok(()), trim) {
+            tracing::warn!(platform = self.name, error = %failure.status, "memory was not given back");
         }
     }
 }

@@ -161,19 +161,47 @@ fn a_start_that_fails() {
 
 #[test]
 fn another_layout() {
-    let error = refused(&build_with_another_layout());
+    // A field of a struct that is reached only through a table, a function, an argument and two pointers.
+    let error = refused(&build_against("wrong-layout", &[("pub rank: u32", "pub rank: u64")]));
     let Error::Layout { place, found, wanted, .. } = &error else { panic!("{error}") };
     assert_eq!([place, found, wanted], ["Tensor.rank", "u64", "u32"]);
     assert!(error.to_string().len() < 500);
+    // And of a table that not every plugin has.
+    let error = refused(&build_against("wrong-memory", &[("pub amount: u64", "pub amount: i64")]));
+    let Error::Layout { place, found, wanted, .. } = &error else { panic!("{error}") };
+    assert_eq!([place, found, wanted], ["Quantity.amount", "i64", "u64"]);
 }
 
-/// Builds `wrong_layout.rs` against a copy of the ABI in which a tensor's rank is a `u64`: a field of a struct that is
-/// reached only through a table, a function, an argument and two pointers.
-fn build_with_another_layout() -> PathBuf {
+#[test]
+fn a_plugin_from_before_a_table_was_added_has_the_right_layout() {
+    let older = build_against(
+        "older",
+        &[
+            // It exports the first root, and has never heard of another.
+            ("fn root<P: RustPlugin>() -> PluginRootRef", "fn root<P: RustPlugin>() -> first::PluginRootRef"),
+            (
+                "PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P> }",
+                "first::PluginRoot { plugin_v1: table::<P> }",
+            ),
+            ("from_constructor::<PluginRootRef>", "from_constructor::<first::PluginRootRef>"),
+            (
+                "__call_root_module_loader(root::<P>)",
+                "__call_root_module_loader::<first::PluginRootRef>(root::<P>)",
+            ),
+        ],
+    );
+    // Its layout is let in, and then it has no functions.
+    let error = refused(&older);
+    let Error::BadTable { what, .. } = &error else { panic!("{error}") };
+    assert_eq!(what, "the plugin's lacks a function");
+}
+
+/// Builds `wrong_layout.rs` against a copy of the ABI, called `name`, with these texts replaced.
+fn build_against(name: &str, edits: &[(&str, &str)]) -> PathBuf {
     let plugins = plugins_folder();
     let root = plugins.parent().unwrap();
     // Kept from run to run, with a target directory of its own: two packages of one name do not go well in one.
-    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong-layout");
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let (abi, plugin) = (copy.join("abi"), copy.join("plugin"));
     fs::create_dir_all(abi.join("src")).unwrap();
     fs::create_dir_all(&plugin).unwrap();
@@ -188,11 +216,17 @@ fn build_with_another_layout() -> PathBuf {
     let manifest = fs::read_to_string(plugins.join("abi/Cargo.toml")).unwrap();
     let (before, after) = manifest.split_once("[dev-dependencies]").unwrap();
     write(&abi.join("Cargo.toml"), &format!("{before}{}", &after[after.find("[lints]").unwrap()..]));
+    let mut left: Vec<_> = edits.iter().collect();
     for file in fs::read_dir(plugins.join("abi/src")).unwrap() {
         let file = file.unwrap();
-        let text = fs::read_to_string(file.path()).unwrap().replace("pub rank: u32", "pub rank: u64");
+        let mut text = fs::read_to_string(file.path()).unwrap();
+        left.retain(|(before, _)| !text.contains(before));
+        for (before, after) in edits {
+            text = text.replace(before, after);
+        }
         write(&abi.join("src").join(file.file_name()), &text);
     }
+    assert!(left.is_empty(), "nowhere in the ABI: {left:?}");
     let source = plugins.join("misbehaving/wrong_layout.rs");
     write(
         &plugin.join("Cargo.toml"),

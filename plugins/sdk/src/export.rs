@@ -36,7 +36,9 @@ unsafe extern "C" fn start<D: Declaration>(tables: *const abi::HostV1, error: *c
         // SAFETY: as above.
         log::forward_to(unsafe { &*tables.log });
         let platforms = D::platforms().into_iter().map(checked).collect::<Result<_, _>>()?;
-        PLATFORMS.set(platforms).map_err(|_| Status::failed_precondition("the plugin is started already"))
+        let once = PLATFORMS.set(platforms);
+        once.map_err(|_| Status::failed_precondition("the plugin is started already"))?;
+        Ok(abi::OK)
     };
     // SAFETY: the server passes a sink for the call.
     unsafe { guard::report(error, body) }
@@ -52,6 +54,13 @@ fn checked((name, made): (&'static str, Box<dyn Platform>)) -> Result<abi::Platf
 
 unsafe extern "C" fn platform_count() -> usize {
     PLATFORMS.get().map_or(0, Vec::len)
+}
+
+/// The platform at `index`; `None` where there is none, or the plugin is not started.
+pub(crate) fn platform(index: usize) -> Option<&'static dyn Platform> {
+    let table = PLATFORMS.get()?.get(index)?;
+    // SAFETY: `checked` made the table.
+    Some(unsafe { platform::platform(table.context) })
 }
 
 unsafe extern "C" fn platform_at(index: usize) -> *const abi::PlatformV1 {

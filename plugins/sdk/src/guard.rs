@@ -4,19 +4,19 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use salver_core_status::Status;
-use salver_plugins_abi::{ErrorSink, OK, PANICKED, Str};
+use salver_plugins_abi::{ErrorSink, PANICKED, Str};
 
-/// Does `body`, and says through `sink` how it failed.
+/// Does `body`, which says how it ended where it does not fail, and says through `sink` how it failed.
 ///
 /// # Safety
 /// `sink` points to an error sink that may be called.
-pub(crate) unsafe fn report(sink: *const ErrorSink, body: impl FnOnce() -> Result<(), Status>) -> u32 {
+pub(crate) unsafe fn report(sink: *const ErrorSink, body: impl FnOnce() -> Result<u32, Status>) -> u32 {
     let fail = |code, message: &str| {
         // SAFETY: the caller's promise is this function's; the message outlives the call.
         unsafe { ((*sink).fail)((*sink).context, code, Str::new(message)) }
     };
     match catch(body) {
-        Ok(Ok(())) => OK,
+        Ok(Ok(code)) => code,
         Ok(Err(status)) => fail(status.code() as u32, status.message()),
         Err(panic) => fail(PANICKED, &panic),
     }

@@ -50,6 +50,13 @@
 //!
 //! A panic in the author's code is caught at the boundary: the request fails with INTERNAL and the panic's text, and
 //! the model is loaded anew. `tracing` events reach the server's log. [`host`] tells what the server offers beside.
+//!
+//! [`Platform::estimate`] and [`Model::resources`] tell the server what a model takes: it then loads no more at once
+//! than fits.
+//!
+//! **[`Platform::load`] runs on a thread of low priority**, and a thread inherits its priority from the one that starts
+//! it. Threads that are to compute answers must therefore be started elsewhere: where the platform is made, or by a
+//! thread that was started there. A process without privileges cannot raise a priority again.
 
 #![expect(unsafe_code, reason = "the functions of the plugin's tables are called with pointers")]
 
@@ -62,6 +69,7 @@ mod guard;
 mod host;
 mod inputs;
 mod log;
+mod memory;
 mod model;
 mod outputs;
 mod platform;
@@ -73,6 +81,7 @@ pub use salver_core_platform::{
     Cancellation, LoadRequest, Model, OptionValue, Options, Platform, Probe, RunContext, RunRequest,
     TraceContext,
 };
+pub use salver_core_resource::{Allocation, Estimate, GPU, MAIN, RAM_BYTES, Resource};
 pub use salver_core_servable::{ServableId, StreamName, Version};
 pub use salver_core_signature::{ShapeSpec, Signature, SignatureSet, TensorSpec};
 pub use salver_core_status::{Code, ErrorCode, Quoted, Status};
@@ -83,6 +92,7 @@ pub use tracing;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::export::{Declaration, plugin_table};
+    pub use crate::memory::MEMORY_TABLE;
     pub use salver_plugins_abi as abi;
     pub use salver_plugins_abi::rust_door::RustPlugin;
 
@@ -116,6 +126,8 @@ macro_rules! export_plugin {
             impl $crate::__private::RustPlugin for Plugin {
                 const TABLE: &'static $crate::__private::abi::PluginV1 =
                     &$crate::__private::plugin_table::<Plugin>();
+                const MEMORY: ::std::option::Option<&'static $crate::__private::abi::PlatformMemoryV1> =
+                    ::std::option::Option::Some(&$crate::__private::MEMORY_TABLE);
             }
 
             $crate::__private::abi::__rust_door!(Plugin);

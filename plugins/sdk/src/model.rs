@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 
 use salver_core_platform::{Model, RunRequest};
+use salver_core_resource::Allocation;
 use salver_core_status::Status;
 use salver_plugins_abi as abi;
 use smallvec::SmallVec;
@@ -33,6 +34,15 @@ pub(crate) fn hand_over(model: Box<dyn Model>) -> abi::LoadedModel {
     abi::LoadedModel { model: Box::into_raw(loaded).cast(), table: &raw const TABLE }
 }
 
+/// What the model takes.
+///
+/// # Safety
+/// `model` is what [`hand_over`] made, and is not unloaded.
+pub(crate) unsafe fn resources(model: *mut c_void) -> Option<Allocation> {
+    // SAFETY: the caller's promise is this function's.
+    unsafe { &*model.cast::<Loaded>() }.model.resources()
+}
+
 unsafe extern "C" fn signatures(model: *mut c_void) -> abi::Signatures {
     // SAFETY: the server passes what `hand_over` made and has not unloaded it.
     unsafe { &*model.cast::<Loaded>() }.signatures.tables()
@@ -51,7 +61,7 @@ unsafe extern "C" fn run(
         let outputs = unsafe { run_model(&*loaded.model, &*request) }?;
         // SAFETY: the server passes a place for the outputs.
         unsafe { out.write(Kept::hand_over(outputs)) };
-        Ok(())
+        Ok(abi::OK)
     };
     // SAFETY: the server passes a sink for the call.
     unsafe { guard::report(error, body) }

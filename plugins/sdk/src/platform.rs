@@ -29,7 +29,7 @@ pub(crate) fn table(name: &'static str, platform: Box<dyn Platform>) -> abi::Pla
 
 /// # Safety
 /// `context` is that of a table that [`table`] made.
-unsafe fn platform(context: *const c_void) -> &'static dyn Platform {
+pub(crate) unsafe fn platform(context: *const c_void) -> &'static dyn Platform {
     // SAFETY: by the caller's promise this is the leaked context.
     &*unsafe { &*context.cast::<Context>() }.0
 }
@@ -65,22 +65,27 @@ unsafe extern "C" fn load(
 ) -> u32 {
     let body = || {
         // SAFETY: the server passes the table's context, and a request that is valid for the call.
-        let model = unsafe { load_model(platform(context), &*request) }?;
+        let model = unsafe { with_request(&*request, |request| platform(context).load(request)) }?;
         let loaded = model::hand_over(model);
         // SAFETY: the server passes a place for the model.
         unsafe { out.write(loaded) };
-        Ok(())
+        Ok(abi::OK)
     };
     // SAFETY: the server passes a sink for the call.
     unsafe { guard::report(error, body) }
 }
 
+/// Does `body` with the request out of its table.
+///
 /// # Safety
 /// What `request` points to is valid during the call.
-unsafe fn load_model(
-    platform: &dyn Platform,
+///
+/// # Errors
+/// Those of `body`, and INTERNAL where the server gave what cannot be.
+pub(crate) unsafe fn with_request<T>(
     request: &abi::LoadRequest,
-) -> Result<Box<dyn salver_core_platform::Model>, Status> {
+    body: impl FnOnce(&LoadRequest<'_>) -> Result<T, Status>,
+) -> Result<T, Status> {
     let version = Version::new(request.version)
         .ok_or_else(|| Status::internal(format!("the server passed the version {}", request.version)))?;
     // SAFETY: valid by the caller's promise.
@@ -93,5 +98,5 @@ unsafe fn load_model(
         )
     };
     let id = ServableId::new(&*name, version);
-    platform.load(&LoadRequest { id: &id, directory, options: &options, cancel })
+    body(&LoadRequest { id: &id, directory, options: &options, cancel })
 }

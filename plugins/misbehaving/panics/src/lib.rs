@@ -3,17 +3,22 @@
 //! Its models have one signature for each element type, called as the type is, whose output is a copy of its input;
 //! and `context`, which tells as strings what it saw of the request's context. The request parameter `panic` makes a
 //! run panic with that text; the option `panic` makes a load panic, as does a file `panic` in the model's directory. A
-//! file `other` makes a load return other signatures.
+//! file `other` makes a load return other signatures. The options `estimate`, `resources` and `trim` make what says or
+//! gives back memory `panic`; without them it says what is asserted in `plugins/host/tests/memory.rs`.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use salver_plugins_sdk::{
-    DType, LoadRequest, Model, Platform, Probe, RunRequest, Shape, ShapeSpec, Signature, SignatureSet,
-    Status, Strings, Tensor, TensorSpec, host, tracing,
+    Allocation, DType, Estimate, GPU, LoadRequest, Model, Platform, Probe, RAM_BYTES, Resource, RunRequest,
+    Shape, ShapeSpec, Signature, SignatureSet, Status, Strings, Tensor, TensorSpec, host, tracing,
 };
 
 struct Panics;
+
+/// Whether giving memory back panics, once.
+static TRIM_PANICS: AtomicBool = AtomicBool::new(false);
 
 impl Platform for Panics {
     fn name(&self) -> &str {
@@ -40,7 +45,28 @@ impl Platform for Panics {
         if request.directory.join("other").exists() {
             signatures.pop();
         }
-        Ok(Box::new(Mirror { signatures: SignatureSet::new(signatures)? }))
+        TRIM_PANICS.store(request.options.text("trim")? == Some("panic"), Ordering::Relaxed);
+        let resources_panic = request.options.text("resources")? == Some("panic");
+        Ok(Box::new(Mirror { signatures: SignatureSet::new(signatures)?, resources_panic }))
+    }
+
+    #[expect(clippy::panic, reason = "it is what the plugin is for")]
+    fn estimate(&self, request: &LoadRequest<'_>) -> Result<Option<Estimate>, Status> {
+        match request.options.text("estimate")? {
+            Some("panic") => panic!("estimating `{}`", request.id),
+            Some("none") => return Ok(None),
+            Some(other) => return Err(Status::invalid_argument(format!("no way to estimate `{other}`"))),
+            None => {}
+        }
+        let mut loaded = Allocation::ram_bytes(100);
+        loaded.set(Resource::unbound(GPU, RAM_BYTES), 7);
+        let loading = loaded.iter().map(|(resource, amount)| (resource.clone(), 3 * amount)).collect();
+        Ok(Some(Estimate { loading, loaded }))
+    }
+
+    fn trim(&self) {
+        host().counter("trims", "times memory was asked for").record(1.0);
+        assert!(!TRIM_PANICS.swap(false, Ordering::Relaxed), "trimming");
     }
 }
 
@@ -55,6 +81,7 @@ fn signature(name: &str, inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> S
 
 struct Mirror {
     signatures: SignatureSet,
+    resources_panic: bool,
 }
 
 impl Drop for Mirror {
@@ -83,6 +110,11 @@ impl Model for Mirror {
             (None, strings) => Tensor::from_strings(shape, strings.iter().flat_map(|s| s.iter()).collect())?,
         };
         Ok(vec![y])
+    }
+
+    fn resources(&self) -> Option<Allocation> {
+        assert!(!self.resources_panic, "measuring");
+        Some(Allocation::ram_bytes(90))
     }
 }
 

@@ -48,7 +48,7 @@ fn list(path: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
             continue;
         }
         let kind = entry.file_type()?;
-        if kind.is_dir() || (kind.is_symlink() && leads_to_folder(&entry.path())?) {
+        if kind.is_dir() || (kind.is_symlink() && leads_to_folder(&entry.path())) {
             folders.push((name, entry.path()));
         }
     }
@@ -59,15 +59,15 @@ fn list(path: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
 /// ELOOP on Linux; its kind of error has no stable name.
 const LINK_LOOP: i32 = 40;
 
-/// Whether a link leads to a folder. One that leads nowhere, or round in a circle, does not.
-fn leads_to_folder(link: &Path) -> io::Result<bool> {
+/// Whether a link leads to a folder. One that leads nowhere, or round in a circle, does not; one of which nobody can
+/// tell counts as one that does: it is the trouble of whoever looks into it, and not of its neighbours.
+fn leads_to_folder(link: &Path) -> bool {
     match fs::metadata(link) {
-        Ok(metadata) => Ok(metadata.is_dir()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(false)
+        Ok(metadata) => metadata.is_dir(),
+        Err(error) => {
+            !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+                && error.raw_os_error() != Some(LINK_LOOP)
         }
-        Err(error) if error.raw_os_error() == Some(LINK_LOOP) => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

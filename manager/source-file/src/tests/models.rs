@@ -267,3 +267,14 @@ fn however_many_models_go_while_they_are_looked_at_others_are_found() {
     let told = fixture.update(vec![ModelDir::new("last", fixture.path("last"))]);
     assert_eq!(numbers(&told["last"]), [1]);
 }
+
+#[test]
+fn a_link_that_cannot_be_followed_is_the_trouble_of_its_own_model() {
+    let mut fixture = Fixture::repository(|_| {});
+    fixture.add("r/a/1");
+    std::os::unix::fs::symlink("x".repeat(300), fixture.path("r/link")).unwrap();
+    let told = fixture.scan();
+    assert_eq!(numbers(&told["a"]), [1]);
+    assert!(told["link"].is_err());
+    assert!(fixture.agenda.repository_notices().is_empty());
+}

@@ -61,13 +61,19 @@ impl Settings {
         self.known.write().listed = listed.collect();
     }
 
-    /// Reads what a model says of itself in the folder that holds its versions, and says how to watch it.
+    /// Reads what a model says of itself in the folder that holds its versions, and says how to watch it. Of a folder that
+    /// is away the versions stay loaded, and so what it said stays.
     ///
     /// # Errors
     /// The file of settings cannot be read, or has none; what was read before then counts on.
     pub(crate) fn look(&self, name: &StreamName, folder: &Path) -> Result<ModelPolicy, Status> {
         let revision = revision(folder);
-        Ok(self.note(name, ModelSettings::read(folder)?, self.policy.poll_interval, revision))
+        let mut found = ModelSettings::read(folder)?;
+        // Looked at later: the folder may have gone while it was read.
+        if is_away(folder, self.policy.keep_last) {
+            found = ModelSettings::clone(&self.found(name));
+        }
+        Ok(self.note(name, found, self.policy.poll_interval, revision))
     }
 
     /// The same of a model at a URL, of which the text of its settings was brought here, if it has any.
@@ -143,10 +149,53 @@ impl Settings {
     }
 }
 
+/// Whether a folder is not there; an empty one neither, where that is taken for a place at which nothing is mounted.
+fn is_away(folder: &Path, and_empty: bool) -> bool {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => and_empty && entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
 /// A number that changes when the file of settings does, so that mending it mends the model.
 fn revision(folder: &Path) -> u64 {
     let Ok(metadata) = std::fs::metadata(folder.join(SETTINGS_FILE)) else { return 0 };
     let mut hasher = DefaultHasher::new();
     (metadata.len(), metadata.modified().ok()).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(keep_last: bool) -> Settings {
+        Settings {
+            policy: ModelPolicy { keep_last, ..ModelPolicy::default() },
+            remote_poll_interval: Duration::ZERO,
+            transition: Policy::AvailabilityPreserving,
+            known: RwLock::default(),
+        }
+    }
+
+    #[test]
+    fn what_a_model_said_counts_while_its_folder_is_away() {
+        let repository = tempfile::tempdir().unwrap();
+        let folder = repository.path().join("m");
+        let (settings, keeping) = (settings(false), settings(true));
+        let stable = [("stable".to_owned(), Version::new(1).unwrap())].into();
+        let look = |settings: &Settings| {
+            settings.look(&"m".into(), &folder).unwrap();
+            settings.labels(&"m".into())
+        };
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join(SETTINGS_FILE), "[labels]\nstable = 1").unwrap();
+        assert_eq!([look(&settings), look(&keeping)], [BTreeMap::clone(&stable), BTreeMap::clone(&stable)]);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!([look(&settings), look(&keeping)], [BTreeMap::clone(&stable), BTreeMap::clone(&stable)]);
+        std::fs::create_dir(&folder).unwrap();
+        assert_eq!([look(&settings), look(&keeping)], [BTreeMap::new(), stable], "nothing is mounted, perhaps");
+        std::fs::create_dir(folder.join("1")).unwrap();
+        assert_eq!(look(&keeping), BTreeMap::new(), "there is a version, and no file of settings");
+    }
 }

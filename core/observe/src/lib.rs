@@ -29,6 +29,22 @@ pub enum Metric {
     LoadDuration,
     /// Time a part of a load took.
     LoadPhaseDuration,
+    /// Requests that found their model loaded, where models are loaded on demand.
+    ModelCacheHits,
+    /// Requests whose model was not loaded, where models are loaded on demand.
+    ModelCacheMisses,
+    /// Requests answered with a failure of before, where models are loaded on demand.
+    ModelCacheRefusals,
+    /// Versions that made room for others, where models are loaded on demand.
+    ModelCacheEvictions,
+    /// Memory that versions take which are loaded, being loaded or being unloaded on demand.
+    ModelCacheBytes,
+    /// Memory that versions loaded on demand may take together.
+    ModelCacheBudgetBytes,
+    /// Versions that are loaded, where models are loaded on demand.
+    ModelCacheVersions,
+    /// Requests that wait for their model to be loaded.
+    ModelCacheWaiting,
 }
 
 /// How a metric's values add up.
@@ -44,7 +60,7 @@ pub enum Kind {
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 9] = [
+    pub const ALL: [Metric; 17] = [
         Metric::Requests,
         Metric::RequestDuration,
         Metric::RunDuration,
@@ -54,6 +70,14 @@ impl Metric {
         Metric::Loads,
         Metric::LoadDuration,
         Metric::LoadPhaseDuration,
+        Metric::ModelCacheHits,
+        Metric::ModelCacheMisses,
+        Metric::ModelCacheRefusals,
+        Metric::ModelCacheEvictions,
+        Metric::ModelCacheBytes,
+        Metric::ModelCacheBudgetBytes,
+        Metric::ModelCacheVersions,
+        Metric::ModelCacheWaiting,
     ];
 
     /// The name, without the suffix that an exposition format adds to counters.
@@ -68,6 +92,14 @@ impl Metric {
             Metric::Loads => "salver_loads",
             Metric::LoadDuration => "salver_load_duration_seconds",
             Metric::LoadPhaseDuration => "salver_load_phase_duration_seconds",
+            Metric::ModelCacheHits => "salver_model_cache_hits",
+            Metric::ModelCacheMisses => "salver_model_cache_misses",
+            Metric::ModelCacheRefusals => "salver_model_cache_refusals",
+            Metric::ModelCacheEvictions => "salver_model_cache_evictions",
+            Metric::ModelCacheBytes => "salver_model_cache_bytes",
+            Metric::ModelCacheBudgetBytes => "salver_model_cache_budget_bytes",
+            Metric::ModelCacheVersions => "salver_model_cache_versions",
+            Metric::ModelCacheWaiting => "salver_model_cache_waiting",
         }
     }
 
@@ -83,14 +115,43 @@ impl Metric {
             Metric::Loads => "Loads that ended, by outcome",
             Metric::LoadDuration => "Time a load took, successful or not",
             Metric::LoadPhaseDuration => "Time a part of a load took",
+            Metric::ModelCacheHits => {
+                "Requests that found their model loaded, where models are loaded on demand"
+            }
+            Metric::ModelCacheMisses => {
+                "Requests whose model was not loaded, where models are loaded on demand"
+            }
+            Metric::ModelCacheRefusals => {
+                "Requests answered with a failure of before, where models are loaded on demand"
+            }
+            Metric::ModelCacheEvictions => {
+                "Versions that made room for others, where models are loaded on demand"
+            }
+            Metric::ModelCacheBytes => {
+                "Memory that versions take which are loaded, being loaded or being unloaded on demand"
+            }
+            Metric::ModelCacheBudgetBytes => "Memory that versions loaded on demand may take together",
+            Metric::ModelCacheVersions => "Versions that are loaded, where models are loaded on demand",
+            Metric::ModelCacheWaiting => "Requests that wait for their model to be loaded",
         }
     }
 
     /// How its values add up.
     pub const fn kind(self) -> Kind {
         match self {
-            Metric::Requests | Metric::UnresolvedRequests | Metric::Loads => Kind::Counter,
-            Metric::QueuedRequests | Metric::ModelAvailable => Kind::Gauge,
+            Metric::Requests
+            | Metric::UnresolvedRequests
+            | Metric::Loads
+            | Metric::ModelCacheHits
+            | Metric::ModelCacheMisses
+            | Metric::ModelCacheRefusals
+            | Metric::ModelCacheEvictions => Kind::Counter,
+            Metric::QueuedRequests
+            | Metric::ModelAvailable
+            | Metric::ModelCacheBytes
+            | Metric::ModelCacheBudgetBytes
+            | Metric::ModelCacheVersions
+            | Metric::ModelCacheWaiting => Kind::Gauge,
             Metric::RequestDuration
             | Metric::RunDuration
             | Metric::LoadDuration
@@ -108,6 +169,14 @@ impl Metric {
             Metric::Loads => &["model", "version", "code"],
             Metric::LoadDuration => &["model", "version"],
             Metric::LoadPhaseDuration => &["model", "version", "phase"],
+            Metric::ModelCacheHits
+            | Metric::ModelCacheMisses
+            | Metric::ModelCacheRefusals
+            | Metric::ModelCacheEvictions
+            | Metric::ModelCacheBytes
+            | Metric::ModelCacheBudgetBytes
+            | Metric::ModelCacheVersions
+            | Metric::ModelCacheWaiting => &[],
         }
     }
 }

@@ -1,19 +1,20 @@
 //! What the server tells about its models.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use salver_core_servable::StreamName;
+use salver_core_servable::{ServableState, StreamName};
 use salver_core_status::Status;
 use salver_manager_monitor::Monitor;
 use salver_manager_serving_map::ServingMap;
 use salver_server_inference::{Catalog, LabelStatus, Readiness, Served, VersionStatus};
 
-use crate::stage::ModelStage;
+use crate::on_demand::{OnDemand, is_failing};
 
 /// Answers from the monitor, and knows how far the server as a whole is.
 pub(crate) struct ServerCatalog {
@@ -27,8 +28,8 @@ const READY: u8 = 1;
 const DRAINING: u8 = 2;
 
 impl ServerCatalog {
-    /// A catalog that becomes ready when every repository is there, and every model that `stage`
-    /// heard of has a version available or has failed. `when_ready` is called then.
+    /// A catalog that becomes ready when every repository is there, and every model of those that are `awaited` has a
+    /// version available or has failed. `when_ready` is called then.
     ///
     /// # Errors
     /// The thread that waits for this cannot be started.
@@ -36,7 +37,7 @@ impl ServerCatalog {
         monitor: Arc<Monitor>,
         serving: Arc<ServingMap<Served>>,
         repositories: Vec<PathBuf>,
-        stage: Arc<ModelStage>,
+        awaited: impl Fn() -> Vec<StreamName> + Send + 'static,
         when_ready: impl FnOnce() + Send + 'static,
     ) -> Result<Arc<Self>, Status> {
         let phase = AtomicU8::new(STARTING);
@@ -55,7 +56,7 @@ impl ServerCatalog {
                     thread::park_timeout(LOOK);
                     continue;
                 }
-                if monitor.wait_until_settled(&stage.streams(), Instant::now() + LOOK) {
+                if monitor.wait_until_settled(&awaited(), Instant::now() + LOOK) {
                     when_ready();
                     if let Some(catalog) = waiting.upgrade() {
                         catalog.become_ready();
@@ -83,6 +84,16 @@ impl ServerCatalog {
     }
 }
 
+fn status(status: salver_manager_monitor::VersionStatus) -> VersionStatus {
+    VersionStatus {
+        version: status.version,
+        state: status.state,
+        error: status.error,
+        progress: status.progress,
+        timings: status.timings,
+    }
+}
+
 impl Catalog for ServerCatalog {
     fn models(&self) -> Vec<StreamName> {
         let mut models = self.monitor.streams();
@@ -92,13 +103,6 @@ impl Catalog for ServerCatalog {
 
     fn versions(&self, model: &str) -> Option<Vec<VersionStatus>> {
         let versions = self.monitor.versions(model)?;
-        let status = |status: salver_manager_monitor::VersionStatus| VersionStatus {
-            version: status.version,
-            state: status.state,
-            error: status.error,
-            progress: status.progress,
-            timings: status.timings,
-        };
         Some(versions.into_iter().map(status).collect())
     }
 
@@ -119,5 +123,69 @@ impl Catalog for ServerCatalog {
             READY => Readiness::Ready,
             _ => Readiness::Draining,
         }
+    }
+}
+
+/// The same where versions are loaded on demand: those that are there and not loaded are told about too.
+pub(crate) struct OnDemandCatalog {
+    pub(crate) inner: Arc<ServerCatalog>,
+    pub(crate) on_demand: Arc<OnDemand>,
+}
+
+impl Catalog for OnDemandCatalog {
+    fn models(&self) -> Vec<StreamName> {
+        let mut models: BTreeSet<_> = self.inner.models().into_iter().collect();
+        models.extend(self.on_demand.shelf().streams());
+        models.into_iter().collect()
+    }
+
+    /// A version that is there and not loaded has the state that TensorFlow Serving gives one that is known and has not
+    /// begun to be loaded.
+    fn versions(&self, model: &str) -> Option<Vec<VersionStatus>> {
+        let known = self.inner.monitor.versions(model);
+        let there = self.on_demand.shelf().versions(model);
+        if known.is_none() && there.is_none() {
+            return None;
+        }
+        let (mut there, changed) = there.unwrap_or_default();
+        let status = |known: salver_manager_monitor::VersionStatus| {
+            let is_there = there.remove(&known.version);
+            let is_failing = known.error.is_some() && is_failing(known.at, changed);
+            let mut status = status(known);
+            if is_there && status.state == ServableState::End && !is_failing {
+                status.state = ServableState::Start;
+            }
+            status
+        };
+        let mut versions: Vec<_> = known.unwrap_or_default().into_iter().map(status).collect();
+        let not_loaded = there.into_iter();
+        versions.extend(not_loaded.map(|version| VersionStatus::new(version, ServableState::Start, None)));
+        versions.sort_by_key(|status| Reverse(status.version));
+        Some(versions)
+    }
+
+    fn labels(&self, model: &str) -> BTreeMap<String, LabelStatus> {
+        let labels = self.on_demand.labels(model).into_iter();
+        labels
+            .map(|(name, label)| (name, LabelStatus { wanted: label.wanted, attached: label.attached }))
+            .collect()
+    }
+
+    fn trouble(&self, model: &str) -> Option<Status> {
+        self.inner.trouble(model)
+    }
+
+    fn answers(&self, model: &str, status: &VersionStatus) -> bool {
+        match status.state {
+            ServableState::Available => true,
+            ServableState::End => false,
+            ServableState::Start | ServableState::Loading | ServableState::Unloading => {
+                self.on_demand.shelf().has(model, status.version)
+            }
+        }
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.inner.readiness()
     }
 }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use salver_core_servable::{ServableId, ServableState, StreamName, Version};
 use salver_core_status::{Code, Quoted, Status};
-use salver_manager_aspired::{AspiredManager, State};
+use salver_manager_aspired::State;
 use salver_manager_monitor::{Monitor, States};
 use salver_server_config::{ModelList, ModelListFile};
 
-use crate::loader::{LoaderContext, ModelLoader};
+use crate::loader::LoaderContext;
+use crate::manager::Manager;
 use crate::sources::{Sources, model_urls};
 use crate::stage::{Heard, ModelStage};
 
@@ -21,7 +22,7 @@ pub struct Control {
     pub(crate) context: Arc<LoaderContext>,
     pub(crate) stage: Arc<ModelStage>,
     pub(crate) monitor: Arc<Monitor>,
-    pub(crate) manager: Arc<AspiredManager<ModelLoader>>,
+    pub(crate) manager: Manager,
     /// `None` once the server stops. The lock also makes changes take turns.
     pub(crate) sources: Mutex<Option<Sources>>,
     pub(crate) stopped: Condvar,
@@ -163,10 +164,10 @@ impl Control {
         let versions: BTreeSet<_> =
             heard.versions.iter().copied().chain(known.iter().map(|status| status.version)).collect();
         let state = |version: Version| {
-            let state = self.manager.state(&ServableId::new(name.clone(), version));
-            (version, state)
+            let state = self.manager.state(&ServableId::new(name.clone(), version))?;
+            Some((version, state))
         };
-        Model { name: name.clone(), heard, decided: versions.into_iter().map(state).collect() }
+        Model { name: name.clone(), heard, decided: versions.into_iter().filter_map(state).collect() }
     }
 
     fn outcome(&self, models: &[Model], list: &ModelList) -> Result<(), Status> {

@@ -10,14 +10,19 @@
 //!    |         labels)            +--> Monitor --> Catalog
 //! Control
 //! ```
+//!
+//! Where versions are loaded on demand, a shelf and a manager that loads from it take the manager's place.
 
 mod catalog;
 mod control;
 mod figures;
 mod loader;
+mod manager;
+mod on_demand;
 mod platforms;
 mod report;
 mod settings;
+mod shelf;
 mod sources;
 mod stage;
 
@@ -29,20 +34,19 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use salver_core_observe::Observer;
-use salver_core_resource::Allocation;
 use salver_core_servable::{EventBus, StateObserver, Subscription};
 use salver_core_status::Status;
-use salver_manager_aspired::{AspiredManager, Retry};
 use salver_manager_monitor::Monitor;
 use salver_manager_source_object_store::CacheConfig;
 use salver_plugins_host::HostServices;
-use salver_server_config::{Loading, MemoryLimit, ServeConfig};
+use salver_server_config::ServeConfig;
 use salver_server_inference::{GateOptions, Inference, ServedOptions};
 use salver_server_metrics::Registry;
 
 use crate::catalog::ServerCatalog;
 use crate::figures::Figures;
-use crate::loader::{Downloads, LoaderContext, ModelLoader};
+use crate::loader::{Downloads, LoaderContext};
+use crate::manager::Manager;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::sources::{Sources, folders};
@@ -52,7 +56,7 @@ use crate::stage::ModelStage;
 pub struct Assembly {
     // Dropped in this order: nothing is aspired any more, then everything is unloaded.
     control: Arc<Control>,
-    manager: Arc<AspiredManager<ModelLoader>>,
+    manager: Manager,
     catalog: Arc<ServerCatalog>,
     inference: Arc<Inference>,
     bus: Arc<EventBus>,
@@ -79,15 +83,12 @@ impl Assembly {
         platforms: Platforms,
         registry: Arc<Registry>,
     ) -> Result<Self, Status> {
-        let observer: Arc<dyn Observer> = registry;
+        let observer: Arc<dyn Observer> = Arc::clone(&registry) as _;
         let monitor = Arc::new(Monitor::default());
         let bus = Arc::new(EventBus::new());
         let report = Report::new(Arc::clone(&monitor), Arc::clone(&observer), Arc::clone(&bus));
         let (settings, platforms) = (Arc::new(Settings::new(config)), Arc::new(platforms));
-        let options = manager_options(config, report, &settings, &platforms);
-        let manager = AspiredManager::start(options)?;
-        // Until the first models are loaded no request can be disturbed.
-        manager.burst_load_threads(config.loading.initial_load_threads)?;
+        let manager = Manager::start(config, Arc::new(report), &settings, &platforms, &monitor)?;
         let context = Arc::new(LoaderContext {
             platforms,
             settings: Arc::clone(&settings),
@@ -99,30 +100,23 @@ impl Assembly {
                 max_bytes: Some(config.discovery.download_bytes),
             }),
         });
-        let serving = manager.serving();
-        let (to_manager, labels) = (Arc::clone(&manager) as _, Arc::clone(&serving));
-        let stage = Arc::new(ModelStage::new(Arc::clone(&context), to_manager, labels));
+        let stage = ModelStage::new(Arc::clone(&context), manager.target(), manager.label_setter());
+        let stage = Arc::new(stage);
         let sources = Sources::start(config, &settings, &stage)?;
         let catalog = ServerCatalog::start(
             Arc::clone(&monitor),
-            Arc::clone(&serving),
+            manager.serving(),
             folders(&config.repositories),
-            Arc::clone(&stage),
-            {
-                let manager = Arc::downgrade(&manager);
-                move || {
-                    if let Some(manager) = manager.upgrade() {
-                        manager.end_burst();
-                    }
-                }
-            },
+            manager.awaited(&stage),
+            manager.when_ready(),
         )?;
-        let inference = Inference::new(serving, Arc::clone(&catalog) as _, observer);
+        let inference = manager.inference(&catalog, observer);
+        manager.measure_into(&registry);
         let control = Arc::new(Control {
             context,
             stage,
             monitor,
-            manager: Arc::clone(&manager),
+            manager: manager.clone(),
             sources: Mutex::new(Some(sources)),
             stopped: Condvar::new(),
             list: Mutex::new(config.models.clone()),
@@ -174,53 +168,6 @@ impl Drop for Assembly {
         // Others may hold on to the control.
         self.control.stop();
     }
-}
-
-fn manager_options(
-    config: &ServeConfig,
-    report: Report,
-    settings: &Arc<Settings>,
-    platforms: &Arc<Platforms>,
-) -> salver_manager_aspired::Options {
-    let loading = &config.loading;
-    let (transitions, platforms) = (Arc::clone(settings), Arc::clone(platforms));
-    let usual = salver_manager_aspired::Options::new(Arc::new(report));
-    salver_manager_aspired::Options {
-        policy: loading.transition.into(),
-        policy_for: Some(Arc::new(move |name| transitions.transition(name))),
-        num_load_threads: loading.load_threads,
-        num_unload_threads: loading.unload_threads,
-        retry: Retry { max_retries: loading.retries, first_wait: loading.retry_wait, ..Retry::default() },
-        total_resources: total_resources(loading),
-        on_load_thread: Some(Arc::new(|| {
-            let lowered = salver_server_memory::lower_priority();
-            tracing::debug!(?lowered, "a load thread steps back");
-        })),
-        after_unload: Some(Arc::new(move || {
-            platforms.trim();
-            salver_server_memory::trim();
-        })),
-        ..usual
-    }
-}
-
-/// What models may take together, as far as it is limited.
-fn total_resources(loading: &Loading) -> Option<Allocation> {
-    let there_is = || {
-        let limit = salver_server_memory::memory_limit()?;
-        tracing::info!(bytes = limit.bytes, source = %limit.source.display(), "models may take as much memory as there is");
-        Some(limit.bytes)
-    };
-    let bytes = match loading.memory {
-        Some(MemoryLimit::Bytes(bytes)) => Some(bytes),
-        Some(MemoryLimit::None) => None,
-        None => there_is(),
-    };
-    let mut total = bytes.map(Allocation::ram_bytes).unwrap_or_default();
-    for device in &loading.device_memory {
-        total.set(device.resource.clone(), device.bytes);
-    }
-    (!total.is_none()).then_some(total)
 }
 
 fn served_options(config: &ServeConfig) -> ServedOptions {

@@ -95,6 +95,11 @@ impl ModelLoader {
         Self { context, stored, lease: None }
     }
 
+    /// A loader of the same version, for another time.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(Arc::clone(&self.context), self.stored.clone())
+    }
+
     fn choose(&self, id: &ServableId, directory: PathBuf) -> Result<Chosen<'_>, Status> {
         let settings = &self.context.settings;
         let wanted = settings.platform(&id.name);

@@ -194,7 +194,11 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!([look(&settings), look(&keeping)], [BTreeMap::clone(&stable), BTreeMap::clone(&stable)]);
         std::fs::create_dir(&folder).unwrap();
-        assert_eq!([look(&settings), look(&keeping)], [BTreeMap::new(), stable], "nothing is mounted, perhaps");
+        assert_eq!(
+            [look(&settings), look(&keeping)],
+            [BTreeMap::new(), stable],
+            "nothing is mounted, perhaps"
+        );
         std::fs::create_dir(folder.join("1")).unwrap();
         assert_eq!(look(&keeping), BTreeMap::new(), "there is a version, and no file of settings");
     }

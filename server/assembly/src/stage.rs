@@ -8,11 +8,9 @@ use parking_lot::{Condvar, Mutex};
 use salver_core_loader::{Aspired, AspiredVersions, SharedTarget, Target};
 use salver_core_servable::{StreamName, Version};
 use salver_core_status::Status;
-use salver_manager_serving_map::ServingMap;
 use salver_manager_source_file::VersionPath;
 use salver_manager_source_object_store::RemoteVersion;
 use salver_server_config::Location;
-use salver_server_inference::Served;
 
 use crate::loader::{LoaderContext, ModelLoader, Stored};
 
@@ -20,10 +18,13 @@ use crate::loader::{LoaderContext, ModelLoader, Stored};
 pub(crate) struct ModelStage {
     context: Arc<LoaderContext>,
     manager: SharedTarget<ModelLoader>,
-    serving: Arc<ServingMap<Served>>,
+    set_labels: SetLabels,
     streams: Mutex<BTreeMap<StreamName, Heard>>,
     heard: Condvar,
 }
+
+/// Who is told which version each label of a stream stands for.
+pub(crate) type SetLabels = Box<dyn Fn(&StreamName, BTreeMap<String, Version>) + Send + Sync>;
 
 /// What was heard of one stream last.
 #[derive(Clone, Debug, Default)]
@@ -58,9 +59,9 @@ impl ModelStage {
     pub(crate) fn new(
         context: Arc<LoaderContext>,
         manager: SharedTarget<ModelLoader>,
-        serving: Arc<ServingMap<Served>>,
+        set_labels: SetLabels,
     ) -> Self {
-        Self { context, manager, serving, streams: Mutex::default(), heard: Condvar::new() }
+        Self { context, manager, set_labels, streams: Mutex::default(), heard: Condvar::new() }
     }
 
     /// The streams that sources see versions of now, or trouble with.
@@ -146,7 +147,7 @@ impl ModelStage {
             }
             heard.labels.clone_from(&labels);
             // Under the lock: of two changes running the later counts.
-            self.serving.set_labels(&stream, labels);
+            (self.set_labels)(&stream, labels);
         }
         drop(streams);
         self.heard.notify_all();

@@ -11,6 +11,7 @@ use salver_manager_source_file::VersionPolicy;
 use crate::compat::CompatArgs;
 use crate::memory::{DeviceMemory, MemoryLimit, parse_device_memory, parse_limit};
 use crate::model_list::Location;
+use crate::on_demand::{Eviction, LoadMode};
 use crate::options::{PlatformOption, parse_platform_option};
 use crate::policy::{Transition, parse_label, parse_policy};
 use crate::size::parse_bytes;
@@ -178,6 +179,22 @@ pub struct ServeArgs {
     /// How much memory models may take, or `none` for no limit. Default: what the control group or the machine has
     #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Models")]
     pub model_memory: Option<MemoryLimit>,
+
+    /// When versions are loaded: all at once, or each when it is first asked for; then those used longest ago make room
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "eager", help_heading = "Models")]
+    pub load: LoadMode,
+
+    /// With --load on-demand: how much memory loaded models may take together. Default: --model-memory
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Models")]
+    pub on_demand_memory: Option<usize>,
+
+    /// With --load on-demand: which versions make room first
+    #[arg(long, value_name = "ORDER", value_enum, default_value = "lru", help_heading = "Models")]
+    pub eviction: Eviction,
+
+    /// With --load on-demand: how long a request waits for its model to be loaded
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration, help_heading = "Models")]
+    pub on_demand_wait: Duration,
 
     /// How much memory models may take on a device, such as gpu:0=20GiB; may be given several times
     #[arg(long, value_name = "DEVICE:N=SIZE", value_parser = parse_device_memory, help_heading = "Models")]

@@ -35,6 +35,8 @@ pub struct ModelSettings {
     pub complete_marker: Option<String>,
     /// How much memory a version takes, in bytes; estimated where it is not said.
     pub memory_bytes: Option<u64>,
+    /// Whether its versions are loaded at the start and stay, where others are loaded on demand.
+    pub pin: bool,
     /// Settings for the platform, over those of the server.
     pub options: Options,
 }
@@ -51,6 +53,8 @@ struct Raw {
     poll_interval: Option<String>,
     complete_marker: Option<String>,
     memory: Option<String>,
+    #[serde(default)]
+    pin: bool,
     #[serde(default)]
     options: toml::Table,
 }
@@ -102,6 +106,7 @@ impl ModelSettings {
             poll_interval: raw.poll_interval.as_deref().map(parse_duration).transpose()?,
             complete_marker: raw.complete_marker.map(file_name).transpose()?,
             memory_bytes: raw.memory.as_deref().map(parse_bytes).transpose()?.map(|bytes| bytes as u64),
+            pin: raw.pin,
             options: from_table(&raw.options)?,
         })
     }
@@ -149,6 +154,7 @@ mod tests {
             transition = "resource-preserving"
             poll_interval = "10s"
             memory = "3GiB"
+            pin = true
             [labels]
             stable = 1
             [options]
@@ -158,7 +164,7 @@ mod tests {
         assert_eq!(settings.labels, [("stable".to_owned(), Version::new(1).unwrap())].into());
         assert_eq!(settings.transition, Some(Transition::ResourcePreserving));
         assert_eq!(settings.poll_interval, Some(Duration::from_secs(10)));
-        assert_eq!(settings.memory_bytes, Some(3 << 30));
+        assert_eq!((settings.memory_bytes, settings.pin), (Some(3 << 30), true));
         assert_eq!(settings.platform.as_deref(), Some("onnxruntime"));
         assert_eq!(settings.version_policy, Some(VersionPolicy::All));
         assert_eq!(settings.options.int("intra_op_threads"), Ok(Some(2)));

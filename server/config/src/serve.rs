@@ -13,6 +13,7 @@ use salver_manager_source_file::VersionPolicy;
 use crate::args::{Cli, Command, ServeArgs};
 use crate::memory::{DeviceMemory, MemoryLimit};
 use crate::model_list::{Location, ModelEntry, ModelList};
+use crate::on_demand::{LoadMode, OnDemand};
 use crate::options::by_platform;
 use crate::policy::Transition;
 
@@ -31,6 +32,8 @@ pub struct ServeConfig {
     pub discovery: Discovery,
     /// How versions are loaded and unloaded.
     pub loading: Loading,
+    /// How versions are loaded when they are first asked for; `None`: they are loaded as soon as they are there.
+    pub on_demand: Option<OnDemand>,
     /// Where platform plugins are.
     pub plugin_dirs: Vec<PathBuf>,
     /// Settings by platform.
@@ -215,6 +218,7 @@ impl ServeArgs {
                 device_memory: self.device_memory.clone(),
                 drop_file_cache: self.compat.flush_filesystem_caches.unwrap_or(!self.keep_file_cache),
             },
+            on_demand: self.on_demand(),
             plugin_dirs: self.plugin_dirs(),
             platform_options: by_platform(&self.platform_option),
             cpu_threads: or_default(self.cpu_threads, cpus),
@@ -231,6 +235,17 @@ impl ServeArgs {
             },
             notes,
         })
+    }
+
+    fn on_demand(&self) -> Option<OnDemand> {
+        match self.load {
+            LoadMode::Eager => None,
+            LoadMode::OnDemand => Some(OnDemand {
+                memory_bytes: self.on_demand_memory.map(|bytes| bytes as u64),
+                eviction: self.eviction,
+                wait: self.on_demand_wait,
+            }),
+        }
     }
 
     /// The models given by name; `None` where none is.
@@ -280,6 +295,7 @@ impl ServeArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::on_demand::Eviction;
 
     fn validate(flags: &[&str]) -> Result<ServeConfig, String> {
         ServeConfig::from_flags(flags)
@@ -292,6 +308,16 @@ mod tests {
         assert_eq!((config.listen.port, config.listen.rest_port), (8500, RestPort::IfFree(8501)));
         assert_eq!(config.limits.max_request_bytes, 64 << 20);
         assert_eq!(config.discovery.poll_interval, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn versions_are_loaded_on_demand_where_that_is_asked_for() {
+        assert_eq!(validate(&["--model-repository=/m"]).unwrap().on_demand, None);
+        let flags =
+            ["--model-repository=/m", "--load=on-demand", "--on-demand-memory=2GiB", "--eviction=cost-aware"];
+        let on_demand = validate(&flags).unwrap().on_demand.unwrap();
+        let (memory_bytes, wait) = (Some(2 << 30), Duration::from_secs(60));
+        assert_eq!(on_demand, OnDemand { memory_bytes, eviction: Eviction::CostAware, wait });
     }
 
     #[test]
@@ -408,6 +434,7 @@ mod tests {
             (&["--model-repository=/m", "--poll-interval=-1"], "--poll-interval"),
             (&["--model_config_file=/no/such/file"], "/no/such/file"),
             (&["--model-repository=/m", "--model-memory=all"], "--model-memory"),
+            (&["--model-repository=/m", "--load=lazy"], "--load"),
             (&["--model-repository=/m", "--device-memory=gpu"], "--device-memory"),
             (&["--model-repository=/m", "--transition=fast"], "--transition"),
             (&["--model-repository=/m", "--platform-option=x"], "--platform-option"),

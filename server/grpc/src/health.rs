@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
-use salver_core_servable::ServableState;
 use salver_core_status::Quoted;
 use salver_server_inference::{Inference, Readiness};
 use tonic::{Request, Response, Status};
@@ -96,7 +95,7 @@ fn status(inference: &Inference, name: &str) -> ServingStatus {
             None => return ServingStatus::ServiceUnknown,
             Some(versions) => {
                 catalog.readiness() != Readiness::Draining
-                    && versions.iter().any(|version| version.state == ServableState::Available)
+                    && versions.iter().any(|version| catalog.answers(model, version))
             }
         },
     };

@@ -52,13 +52,14 @@ pub(crate) async fn server_metadata(_: Arc<App>, _: Head, _: ServerMetadataReque
 /// In Triton's words where no version answers.
 pub(crate) async fn model_metadata(
     app: Arc<App>,
-    _: Head,
+    head: Head,
     request: ModelMetadataRequest,
 ) -> Result<Reply, Status> {
     let version = wire::parse_version(&request.version)?;
     let served = app
         .inference
-        .resolve(Api::OpenInferenceGrpc, &request.name, version)
+        .resolve_or_load(Api::OpenInferenceGrpc, &request.name, version, head.deadline)
+        .await
         .map_err(|error: ResolveError| error.to_open_inference_status())?;
     let versions = app.inference.available_versions(&request.name);
     let (_, signature) = served.default_signature()?;
@@ -86,7 +87,8 @@ pub(crate) async fn model_infer(
     let version = wire::parse_version(&model_version)?;
     let served = app
         .inference
-        .resolve(Api::OpenInferenceGrpc, &model_name, version)
+        .resolve_or_load(Api::OpenInferenceGrpc, &model_name, version, head.deadline)
+        .await
         .map_err(|error: ResolveError| error.to_open_inference_status())?;
     let (signature, _) = served.default_signature()?;
     let inputs = wire::decode_inputs(&model_name, inputs, raw_input_contents)?;

@@ -35,7 +35,8 @@ pub(crate) async fn predict(app: Arc<App>, head: Head, request: PredictRequest) 
     let PredictRequest { model_spec, inputs, output_filter } = request;
     let spec = named(model_spec)?;
     let version = wire::version_choice(&spec)?;
-    let served = app.inference.resolve(Api::TfServingGrpc, &spec.name, version)?;
+    let served =
+        app.inference.resolve_or_load(Api::TfServingGrpc, &spec.name, version, head.deadline).await?;
     let (signature, _) = served.signatures().get(&spec.signature_name).ok_or_else(|| {
         let name = Quoted(&spec.signature_name).to_string().replace('`', "\"");
         Status::failed_precondition(format!("Serving signature key {name} not found."))
@@ -80,7 +81,7 @@ fn decode_inputs(
 /// INVALID_ARGUMENT unless `signature_def` is asked for and nothing else.
 pub(crate) async fn get_model_metadata(
     app: Arc<App>,
-    _head: Head,
+    head: Head,
     request: GetModelMetadataRequest,
 ) -> Result<Reply, Status> {
     if request.metadata_field.is_empty() {
@@ -92,7 +93,8 @@ pub(crate) async fn get_model_metadata(
     }
     let spec = named(request.model_spec)?;
     let version = wire::version_choice(&spec)?;
-    let served = app.inference.resolve(Api::TfServingGrpc, &spec.name, version)?;
+    let served =
+        app.inference.resolve_or_load(Api::TfServingGrpc, &spec.name, version, head.deadline).await?;
     let signatures = Any {
         type_url: "type.googleapis.com/tensorflow.serving.SignatureDefMap".to_owned(),
         value: wire::signature_def_map(served.signatures())?.encode_to_vec(),

@@ -64,6 +64,12 @@ pub trait Catalog: Send + Sync + 'static {
         BTreeMap::new()
     }
 
+    /// Whether a request for a version that stands so is answered: it is available, or it will be loaded.
+    fn answers(&self, model: &str, status: &VersionStatus) -> bool {
+        let _ = model;
+        status.state == ServableState::Available
+    }
+
     /// Whether the server as a whole wants requests.
     fn readiness(&self) -> Readiness;
 }

@@ -1,6 +1,6 @@
 //! What the Open Inference Protocol asks of models, the same over either transport.
 
-use salver_core_servable::{ServableState, Version, VersionChoice};
+use salver_core_servable::{Version, VersionChoice};
 use salver_core_signature::Signature;
 use salver_core_status::Status;
 
@@ -10,14 +10,14 @@ use crate::{Inference, Served};
 pub const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "parameters"];
 
 impl Inference {
-    /// The versions of a model that are available, oldest first, as Triton lists them.
+    /// The versions of a model that answer requests, oldest first, as Triton lists them.
     pub fn available_versions(&self, model: &str) -> Vec<Version> {
         let versions = self.catalog().versions(model).unwrap_or_default();
-        let is_available = versions.iter().rev().filter(|status| status.state == ServableState::Available);
-        is_available.map(|status| status.version).collect()
+        let answering = versions.iter().rev().filter(|status| self.catalog().answers(model, status));
+        answering.map(|status| status.version).collect()
     }
 
-    /// Whether a version that the choice could mean is available. A model that nobody has heard of is not, and that
+    /// Whether a version that the choice could mean answers requests. A model that nobody has heard of is not, and that
     /// is no error.
     pub fn is_ready(&self, model: &str, choice: VersionChoice<'_>) -> bool {
         let versions = self.available_versions(model);

@@ -5,6 +5,7 @@ use std::fmt;
 use salver_core_servable::{LookupError, ServableState};
 use salver_core_status::{Code, ErrorCode, Quoted, Status};
 
+use crate::on_demand::Late;
 use crate::{Catalog, VersionStatus};
 
 /// No version that the request could mean is available.
@@ -21,6 +22,10 @@ enum Cause {
     Unknown,
     /// It is there, and will answer soon.
     Loading,
+    /// It is being loaded, and the request's deadline passed.
+    Late,
+    /// There is no room for it, or nobody to load it; that may pass.
+    Refused(Status),
     /// It is there, and failed, or its source did; or the model has no version at all.
     Failed(Option<Status>),
 }
@@ -39,6 +44,24 @@ impl ResolveError {
                     versions.into_iter().filter(|status| status.version == *version).collect();
                 of_versions(&wanted).unwrap_or(Cause::Unknown)
             }
+        };
+        Self { miss, model: model.to_owned(), cause }
+    }
+
+    /// It was to be loaded, which failed.
+    pub(crate) fn failed(miss: LookupError, model: &str, status: Status) -> Self {
+        let cause = match status.code() {
+            Code::Unavailable | Code::ResourceExhausted => Cause::Refused(status),
+            _ => Cause::Failed(Some(status)),
+        };
+        Self { miss, model: model.to_owned(), cause }
+    }
+
+    /// It is being loaded, which nobody waits for any longer.
+    pub(crate) fn late(miss: LookupError, model: &str, late: Late) -> Self {
+        let cause = match late {
+            Late::Deadline => Cause::Late,
+            Late::Wait => Cause::Loading,
         };
         Self { miss, model: model.to_owned(), cause }
     }
@@ -68,6 +91,8 @@ impl ResolveError {
         match &self.cause {
             Cause::Unknown | Cause::Failed(None) => String::new(),
             Cause::Loading => "; it is being loaded".to_owned(),
+            Cause::Late => "; it is being loaded, and the deadline passed".to_owned(),
+            Cause::Refused(status) => format!("; it cannot be loaded now: {status}"),
             Cause::Failed(Some(status)) => format!("; it failed: {status}"),
         }
     }
@@ -97,8 +122,10 @@ impl std::error::Error for ResolveError {}
 
 impl ErrorCode for ResolveError {
     fn code(&self) -> Code {
-        match self.cause {
+        match &self.cause {
             Cause::Loading => Code::Unavailable,
+            Cause::Late => Code::DeadlineExceeded,
+            Cause::Refused(status) => status.code(),
             Cause::Unknown | Cause::Failed(_) => self.miss.code(),
         }
     }

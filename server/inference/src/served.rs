@@ -6,7 +6,7 @@ use std::time::Duration;
 use salver_core_observe::Observer;
 use salver_core_platform::Model;
 use salver_core_resource::Allocation;
-use salver_core_servable::ServableId;
+use salver_core_servable::{HasPocket, Pocket, ServableId};
 use salver_core_signature::SignatureSet;
 
 use crate::GateOptions;
@@ -32,6 +32,7 @@ pub struct Served {
     pub(crate) gate: Gate,
     pub(crate) instruments: Instruments,
     platform: String,
+    pocket: Pocket,
 }
 
 impl Served {
@@ -50,6 +51,7 @@ impl Served {
             gate: Gate::new(options.gate),
             instruments: Instruments::new(observer, id),
             platform: platform.into(),
+            pocket: Pocket::new(),
         }
     }
 
@@ -66,5 +68,11 @@ impl Served {
     /// The name of the platform that loaded it.
     pub fn platform(&self) -> &str {
         &self.platform
+    }
+}
+
+impl HasPocket for Served {
+    fn pocket(&self) -> &Pocket {
+        &self.pocket
     }
 }

@@ -31,6 +31,8 @@ pub struct Registry {
     registry: Mutex<prometheus_client::registry::Registry>,
     custom: Mutex<BTreeMap<String, Arc<dyn Instrument>>>,
     families: Vec<(Metric, AnyFamily)>,
+    /// Called before everything is shown.
+    refresh: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
     /// Every label set handed out that names a version, so that it can be forgotten.
     of_versions: Mutex<Vec<(Metric, Labels)>>,
 }
@@ -77,16 +79,26 @@ impl Registry {
             registry: Mutex::new(registry),
             custom: Mutex::default(),
             families,
+            refresh: Mutex::default(),
             of_versions: Mutex::default(),
         }
     }
 
     /// Everything measured, as text of [`CONTENT_TYPE`].
     pub fn expose(&self) -> String {
+        for refresh in &*self.refresh.lock() {
+            refresh();
+        }
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry.lock());
         text
+    }
+
+    /// Calls `refresh` from now on before everything is shown, to record what is counted elsewhere. It may record, and
+    /// must not ask for what is shown.
+    pub fn refresh_by(&self, refresh: impl Fn() + Send + Sync + 'static) {
+        self.refresh.lock().push(Box::new(refresh));
     }
 
     /// The instrument of a figure that is not one of ours: a plugin's. The same one for the same name.

@@ -38,7 +38,13 @@ impl Failure {
 
     fn of(number: u16, status: Status) -> Self {
         let number = StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::new(number, status.message())
+        let failure = Self::new(number, status.message());
+        // What is not available now may be soon: a load ends, a queue gets shorter. Seconds.
+        if number == StatusCode::SERVICE_UNAVAILABLE {
+            failure.with_header(header::RETRY_AFTER, "1")
+        } else {
+            failure
+        }
     }
 }
 

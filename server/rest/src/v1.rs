@@ -33,8 +33,10 @@ pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request) -> Res
             Ok(json(StatusCode::OK, &document))
         }
         Action::Metadata(target) => {
-            let served = app.inference.resolve(Api::TfServingRest, &target.model, target.choice());
-            let served = served.map_err(|error| Failure::v1(error.into()))?;
+            let deadline = Head::read(&parts.headers, app.options.timeout, Instant::now()).deadline;
+            let found =
+                app.inference.resolve_or_load(Api::TfServingRest, &target.model, target.choice(), deadline);
+            let served = found.await.map_err(|error| Failure::v1(error.into()))?;
             Ok(json(StatusCode::OK, &metadata::of(served.id(), served.signatures())))
         }
         Action::Predict(target) => predict(&app, &parts, body, target).await,
@@ -46,21 +48,22 @@ pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request) -> Res
 async fn predict(app: &App, parts: &Parts, body: Body, target: Target) -> Result<Response, Failure> {
     let head = Head::read(&parts.headers, app.options.timeout, Instant::now());
     let body = body::read(parts, body, app.options.max_request_bytes, head.deadline).await?;
-    let (inference, body_bytes) = (Arc::clone(&app.inference), body.len());
+    let body_bytes = body.len();
+    let (api, deadline) = (Api::TfServingRest, head.deadline);
+    let found = app.inference.resolve_or_load(api, &target.model, target.choice(), deadline).await;
     // Kept by the work: what is left behind when the client goes is still in memory until it is done.
     let account = Account::of(&parts.extensions);
     let read = move || {
         let _account = account;
-        // The body is checked before the model is looked up, as in TensorFlow Serving.
+        // What is wrong with the body is told before what is wrong with the model, as in TensorFlow Serving.
         let request = PredictRequest::read(&body)?;
-        let served = inference.resolve(Api::TfServingRest, &target.model, target.choice())?;
+        let served = found?;
         let name = request.signature_name();
         let (index, signature) = served.signatures().get(name).ok_or_else(|| no_signature(name))?;
         let inputs = request.inputs(signature)?;
         let form = request.form();
         let context = head.context();
-        let call =
-            Call { api: Api::TfServingRest, served, signature: index, inputs, outputs: Vec::new(), context };
+        let call = Call { api, served, signature: index, inputs, outputs: Vec::new(), context };
         Ok((form, call))
     };
     let outcome = async {

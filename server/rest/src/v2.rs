@@ -4,10 +4,12 @@ mod infer;
 mod path;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
+use http::request::Parts;
 use salver_core_signature::TensorSpec;
 use salver_core_status::Status;
 use salver_server_inference::{Api, EXTENSIONS, Readiness};
@@ -15,6 +17,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::failure::{Failure, json};
+use crate::head::Head;
 use crate::target::Target;
 use path::Action;
 
@@ -70,7 +73,7 @@ pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request) -> Res
             let (name, version) = ("salver", env!("CARGO_PKG_VERSION"));
             Ok(json(StatusCode::OK, &ServerDocument { name, version, extensions: EXTENSIONS }))
         }
-        Action::Model(target) => model(&app, &target).map_err(Failure::v2),
+        Action::Model(target) => model(&app, &parts, &target).await.map_err(Failure::v2),
         Action::ModelReady(target) => Ok(model_ready(&app, target)),
         Action::Infer(target) => infer::infer(&app, &parts, body, target).await,
     }
@@ -94,8 +97,10 @@ fn model_ready(app: &App, target: Target) -> Response {
 }
 
 /// What a model takes and returns by its default signature, and which of its versions are available.
-fn model(app: &App, target: &Target) -> Result<Response, Status> {
-    let served = app.inference.resolve(Api::OpenInferenceRest, &target.model, target.choice());
+async fn model(app: &App, parts: &Parts, target: &Target) -> Result<Response, Status> {
+    let deadline = Head::read(&parts.headers, app.options.timeout, Instant::now()).deadline;
+    let (api, name) = (Api::OpenInferenceRest, &target.model);
+    let served = app.inference.resolve_or_load(api, name, target.choice(), deadline).await;
     let served = served.map_err(|error| error.to_open_inference_status())?;
     let versions = app.inference.available_versions(&target.model);
     let (_, signature) = served.default_signature()?;

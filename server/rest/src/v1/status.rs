@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use salver_core_servable::{LoadTimings, Phase, ServableState, StreamName, VersionChoice};
+use salver_core_servable::{LoadTimings, Phase, ServableState, StreamName, Version, VersionChoice};
 use salver_core_status::{Quoted, Status};
 use salver_server_inference::{Api, Catalog, Inference, LabelStatus, VersionStatus};
 use serde::Serialize;
@@ -95,10 +95,7 @@ pub(crate) fn of(inference: &Inference, target: &Target) -> Result<StatusDocumen
     let wanted = match target.choice() {
         VersionChoice::Latest => None,
         VersionChoice::Specific(version) => Some(version),
-        choice @ VersionChoice::Label(_) => {
-            let served = inference.resolve(Api::TfServingRest, &target.model, choice)?;
-            Some(served.id().version)
-        }
+        choice @ VersionChoice::Label(label) => Some(labelled(inference, &target.model, choice, label)?),
     };
     let catalog = inference.catalog();
     let mut versions = catalog.versions(&target.model).unwrap_or_default();
@@ -116,6 +113,25 @@ pub(crate) fn of(inference: &Inference, target: &Target) -> Result<StatusDocumen
         return Err(Status::not_found(message));
     }
     Ok(document(&versions))
+}
+
+/// The version that a label stands for; where none is loaded, the one that a request would load.
+fn labelled(
+    inference: &Inference,
+    model: &str,
+    choice: VersionChoice<'_>,
+    label: &str,
+) -> Result<Version, Status> {
+    let error = match inference.resolve(Api::TfServingRest, model, choice) {
+        Ok(served) => return Ok(served.id().version),
+        Err(error) => error,
+    };
+    let catalog = inference.catalog();
+    let wanted = catalog.labels(model).get(label).map(|label| label.wanted);
+    let versions = catalog.versions(model).unwrap_or_default();
+    let found =
+        versions.iter().find(|status| Some(status.version) == wanted && catalog.answers(model, status));
+    found.map(|status| status.version).ok_or_else(|| error.into())
 }
 
 fn of_label(label: LabelStatus) -> LabelDocument {
@@ -169,7 +185,7 @@ fn document(versions: &[VersionStatus]) -> StatusDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use salver_core_servable::{LoadProgress, Version};
+    use salver_core_servable::LoadProgress;
     use salver_server_inference::Readiness;
 
     struct Fetching;

@@ -1,6 +1,5 @@
 //! The infer call, with the binary extension.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -41,21 +40,22 @@ pub(crate) async fn infer(app: &App, parts: &Parts, body: Body, target: Target) 
     let head = Head::read(&parts.headers, app.options.timeout, start);
     let body = body::read(parts, body, app.options.max_request_bytes, head.deadline).await?;
     let layout = layout(&parts.headers, body.len()).map_err(Failure::v2)?;
-    let (inference, body_bytes) = (Arc::clone(&app.inference), body.len());
+    let body_bytes = body.len();
+    let (api, choice) = (Api::OpenInferenceRest, target.choice());
+    let served = app.inference.resolve_or_load(api, &target.model, choice, head.deadline).await;
+    let served = served.map_err(|error| Failure::v2(error.to_open_inference_status()))?;
     let name = target.model.clone();
     // Kept by the work: what is left behind when the client goes is still in memory until it is done.
     let account = Account::of(&parts.extensions);
     let read = move || {
         let _account = account;
-        let served = inference.resolve(Api::OpenInferenceRest, &target.model, target.choice());
-        let served = served.map_err(|error| error.to_open_inference_status())?;
         let (index, signature) = served.default_signature()?;
         let mut request = match layout {
             Layout::Json(length) => InferRequest::read(&body, length, &target.model)?,
             Layout::Raw => InferRequest::raw(body, signature, &target.model)?,
         };
         let call = Call {
-            api: Api::OpenInferenceRest,
+            api,
             signature: index,
             inputs: std::mem::take(&mut request.inputs),
             outputs: request.outputs.iter().map(|output| output.name.clone()).collect(),

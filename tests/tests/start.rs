@@ -53,6 +53,20 @@ async fn a_model_that_is_broken_says_so_and_does_not_stop_the_others() {
 }
 
 #[tokio::test]
+async fn a_server_whose_repository_comes_late_is_ready_when_its_models_are() {
+    let Some(bundle) = Bundle::from_env() else { return };
+    let empty = Repository::new();
+    let late = Repository::with_echo("slow", &format!("load = {{ delay_ms = 300 }}\n{TAGGED}"));
+    let place = empty.path().join(".late");
+    let server = Server::launch(&bundle, &empty, &["--model-repository", place.to_str().unwrap()]);
+    server.log().wait(0, "not a directory; not ready until it is", &[]);
+    std::os::unix::fs::symlink(late.path(), &place).unwrap();
+    server.log().wait(0, "ready", &[]);
+    let answer = server.http().post("/v1/models/slow:predict", ROW).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
 async fn a_model_that_no_platform_recognises_is_told_with_what_each_of_them_said() {
     let Some(bundle) = Bundle::from_env() else { return };
     let repository = Repository::with_echo("good", TAGGED);

@@ -57,6 +57,7 @@ struct Repository {
     remarks: BTreeSet<String>,
     notices: Notices,
     is_readable: bool,
+    /// Nobody has read it yet.
     is_first: bool,
     is_awaited: bool,
 }
@@ -159,6 +160,11 @@ impl Agenda {
                 || self.repositories.iter().any(|repository| repository.is_awaited))
     }
 
+    /// Whether every repository was read, and nobody should wait for what was found.
+    pub(crate) fn is_seen(&self, now: Instant) -> bool {
+        !self.is_awaited(now) && !self.repositories.iter().any(|repository| repository.is_first)
+    }
+
     /// What there is to tell, in order.
     pub(crate) fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
@@ -199,7 +205,7 @@ impl Agenda {
                 self.finish_model(&name, &dir, memory, found, done.ended, now);
             }
             (Subject::Repository(index), Outcome::Repository { folders }) => {
-                self.finish_repository(index, folders, now);
+                self.finish_repository(index, folders, done.poll_interval.is_none(), now);
             }
             (subject, _) => debug_assert!(false, "{subject:?} is not what was looked at"),
         }
@@ -270,6 +276,7 @@ impl Agenda {
         &mut self,
         index: usize,
         folders: Result<Vec<(OsString, PathBuf)>, Status>,
+        is_last: bool,
         now: Instant,
     ) {
         let keep_last = self.keep_last;
@@ -278,9 +285,14 @@ impl Agenda {
         let trouble = repository.take_in(folders, keep_last).err();
         repository.is_readable = trouble.is_none();
         repository.remarks.extend(trouble.as_ref().map(Status::to_string));
+        if repository.is_first && trouble.is_none() {
+            // What is found for the first time is waited for.
+            self.patience_ends = now.checked_add(STUCK);
+        }
         self.reconcile(now);
         if let Some(repository) = self.repositories.get_mut(index) {
-            (repository.is_first, repository.is_awaited) = (false, false);
+            repository.is_first &= trouble.is_some() && !is_last;
+            repository.is_awaited = false;
         }
         let is_readable = trouble.is_none();
         for (name, model) in self.models.iter_mut().filter(|(_, model)| model.home == Some(index)) {

@@ -45,6 +45,8 @@ pub(crate) struct Driver {
     /// Set before [`Message::Stop`] is sent, which may wait behind others.
     pub(crate) is_stopped: Arc<AtomicBool>,
     pub(crate) waiters: Vec<Waiter>,
+    /// Whether the target has heard of what is in every repository.
+    pub(crate) is_seen: Arc<AtomicBool>,
     /// Behind the inbox, for it is dropped later: what it has to tell must not be waited for then.
     #[expect(dead_code, reason = "kept for as long as its thread is to live")]
     pub(crate) listener: Option<Listener>,
@@ -62,6 +64,7 @@ impl Driver {
             if self.pass_on().is_break() {
                 return;
             }
+            self.is_seen.store(self.agenda.is_seen(now), Ordering::Release);
             if !self.agenda.is_awaited(now) {
                 self.waiters.clear();
             }

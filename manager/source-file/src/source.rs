@@ -26,6 +26,7 @@ pub struct FileSystemSource {
     config: Mutex<Config>,
     files: Arc<dyn Files>,
     clock: Arc<dyn Clock>,
+    is_seen: Arc<AtomicBool>,
     running: Option<Running>,
 }
 
@@ -43,7 +44,7 @@ impl FileSystemSource {
     }
 
     pub(crate) fn with(config: Config, files: Arc<dyn Files>, clock: Arc<dyn Clock>) -> Self {
-        Self { config: Mutex::new(config), files, clock, running: None }
+        Self { config: Mutex::new(config), files, clock, is_seen: Arc::default(), running: None }
     }
 
     /// Replaces the models known by name, all at once.
@@ -63,6 +64,13 @@ impl FileSystemSource {
         }
     }
 
+    /// Tells, whenever it is called, whether the target has heard of what is in every repository: one that is not there at
+    /// the start may come later. Where looks hang, or a repository is looked at once, there is no more to wait for.
+    pub fn seen(&self) -> impl Fn() -> bool + Send + Sync + 'static + use<> {
+        let is_seen = Arc::clone(&self.is_seen);
+        move || is_seen.load(Ordering::Acquire)
+    }
+
     /// Has everything looked at now. Returns at once.
     pub fn rescan(&self) {
         if let Some(running) = &self.running {
@@ -79,6 +87,7 @@ impl Source<VersionPath> for FileSystemSource {
     /// From then on a thread tells. Connecting again begins anew, with the other target only.
     fn connect(&mut self, target: SharedTarget<VersionPath>) {
         self.running = None;
+        self.is_seen.store(false, Ordering::Release);
         let config = self.config.get_mut().clone();
         let (waiter, done) = bounded(0);
         let (inbox, messages) = bounded(INBOX);
@@ -96,6 +105,7 @@ impl Source<VersionPath> for FileSystemSource {
             inbox: messages,
             is_stopped: Arc::clone(&is_stopped),
             waiters: vec![waiter],
+            is_seen: Arc::clone(&self.is_seen),
             listener,
         };
         match thread::Builder::new().name("salver-source-file".to_owned()).spawn(move || driver.run()) {

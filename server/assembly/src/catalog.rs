@@ -28,8 +28,8 @@ const READY: u8 = 1;
 const DRAINING: u8 = 2;
 
 impl ServerCatalog {
-    /// A catalog that becomes ready when every repository is there, and every model of those that are `awaited` has a
-    /// version available or has failed. `when_ready` is called then.
+    /// A catalog that becomes ready when every repository is there and `is_seen`, and every model of those that are
+    /// `awaited` has a version available or has failed. `when_ready` is called then.
     ///
     /// # Errors
     /// The thread that waits for this cannot be started.
@@ -37,6 +37,7 @@ impl ServerCatalog {
         monitor: Arc<Monitor>,
         serving: Arc<ServingMap<Served>>,
         repositories: Vec<PathBuf>,
+        is_seen: impl Fn() -> bool + Send + 'static,
         awaited: impl Fn() -> Vec<StreamName> + Send + 'static,
         when_ready: impl FnOnce() + Send + 'static,
     ) -> Result<Arc<Self>, Status> {
@@ -46,6 +47,8 @@ impl ServerCatalog {
         let wait = move || {
             /// How often the thread looks whether there still is a server to become ready.
             const LOOK: Duration = Duration::from_secs(1);
+            /// How often it looks whether what is in a repository that came late is known.
+            const SOON: Duration = Duration::from_millis(50);
             let mut is_told = false;
             while waiting.strong_count() > 0 {
                 if let Some(missing) = repositories.iter().find(|repository| !repository.is_dir()) {
@@ -54,6 +57,10 @@ impl ServerCatalog {
                         is_told = true;
                     }
                     thread::park_timeout(LOOK);
+                    continue;
+                }
+                if !is_seen() {
+                    thread::park_timeout(SOON);
                     continue;
                 }
                 if monitor.wait_until_settled(&awaited(), Instant::now() + LOOK) {

@@ -107,6 +107,7 @@ impl Assembly {
             Arc::clone(&monitor),
             manager.serving(),
             folders(&config.repositories),
+            sources.seen(),
             manager.awaited(&stage),
             manager.when_ready(),
         )?;

@@ -62,6 +62,11 @@ impl Sources {
         Ok(Self { files, objects })
     }
 
+    /// Tells, whenever it is called, whether what is in every folder of models was told.
+    pub(crate) fn seen(&self) -> impl Fn() -> bool + Send + 'static + use<> {
+        self.files.seen()
+    }
+
     /// From now on these models are looked for, beside those of repositories.
     ///
     /// # Errors

@@ -159,6 +159,10 @@ impl Fixture {
         self.clock.now()
     }
 
+    pub(super) fn is_seen(&self) -> bool {
+        self.agenda.is_seen(self.clock.now())
+    }
+
     pub(super) fn is_awaited(&self) -> bool {
         self.agenda.is_awaited(self.clock.now())
     }

@@ -278,3 +278,32 @@ fn a_link_that_cannot_be_followed_is_the_trouble_of_its_own_model() {
     assert!(told["link"].is_err());
     assert!(fixture.agenda.repository_notices().is_empty());
 }
+
+#[test]
+fn a_repository_counts_as_seen_when_all_that_was_found_in_it_first_was_told() {
+    let mut fixture = Fixture::new(|folder, config| config.repositories = vec![folder.join("r")]);
+    fixture.files.say_age(Duration::ZERO);
+    assert!(!fixture.is_seen());
+    fixture.scan();
+    fixture.pass(60_000);
+    assert!(!fixture.is_seen(), "it is not there");
+    fixture.add("r/a/1");
+    assert_eq!(numbers(&fixture.scan()["a"]), [0; 0], "it may still be being copied");
+    assert!(!fixture.is_seen());
+    assert_eq!(numbers(&fixture.pass(1000)["a"]), [1]);
+    assert!(fixture.is_seen());
+    fs::rename(fixture.path("r"), fixture.path("away")).unwrap();
+    fixture.scan();
+    assert!(fixture.is_seen(), "what was in it was told");
+}
+
+#[test]
+fn a_missing_repository_that_is_looked_at_once_is_not_waited_for() {
+    let mut fixture = Fixture::new(|folder, config| {
+        config.repositories = vec![folder.join("r")];
+        config.default_policy.poll_interval = Duration::ZERO;
+    });
+    assert!(!fixture.is_seen());
+    fixture.work();
+    assert!(fixture.is_seen());
+}

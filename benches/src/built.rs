@@ -41,14 +41,6 @@ pub(crate) fn serve_command() -> anyhow::Result<Command> {
     Ok(serve)
 }
 
-/// `salver serve` without models, until it is told of some.
-pub(crate) fn serve_command_of_nothing() -> anyhow::Result<Command> {
-    let mut serve = serve_command()?;
-    // No name of a file, as TensorFlow Serving's users say "none", would leave it without models and unwilling to start.
-    serve.arg("--model-config-file=/dev/null");
-    Ok(serve)
-}
-
 /// The sample models.
 pub(crate) fn digits_repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).with_file_name("examples").join("models")

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, ensure};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message as _;
-use salver_proto::inference::model_infer_request::InferInputTensor;
 use salver_core_tensor::{DType, Shape, Tensor};
+use salver_proto::inference::model_infer_request::InferInputTensor;
 use salver_proto::inference::{ModelInferRequest, ModelInferResponse};
 use salver_proto::tensorflow::serving::model_spec::VersionChoice;
 use salver_proto::tensorflow::serving::predict_request::InputsEntry;
@@ -61,8 +61,7 @@ impl Message {
             ..TensorProto::default()
         };
         let label = label.map(|label| VersionChoice::VersionLabel(label.to_owned()));
-        let spec =
-            ModelSpec { name: self.model.to_owned(), version_choice: label, ..ModelSpec::default() };
+        let spec = ModelSpec { name: self.model.to_owned(), version_choice: label, ..ModelSpec::default() };
         PredictRequest {
             model_spec: Some(spec),
             inputs: vec![InputsEntry { key: self.input.to_owned(), value: Some(tensor) }],

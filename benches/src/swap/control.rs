@@ -13,15 +13,27 @@ use salver_proto::tensorflow::serving::file_system_storage_path_source_config::s
 use salver_proto::tensorflow::serving::model_server_config::Config;
 use salver_proto::tensorflow::serving::model_version_status::State;
 use salver_proto::tensorflow::serving::{
-    GetModelStatusRequest, GetModelStatusResponse, ModelConfig, ModelConfigList, ModelServerConfig, ModelSpec,
-    ReloadConfigRequest, ReloadConfigResponse,
+    GetModelStatusRequest, GetModelStatusResponse, ModelConfig, ModelConfigList, ModelServerConfig,
+    ModelSpec, ReloadConfigRequest, ReloadConfigResponse,
 };
+use tempfile::NamedTempFile;
 
 use crate::client::{Connection, Request, Transport};
-use crate::messages;
+use crate::process::Server;
+use crate::{built, messages};
 
 /// How long a version may take to come or go.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server of no models, until it is told of some.
+pub(super) fn server() -> anyhow::Result<Server> {
+    let list = NamedTempFile::new().context("making a list of models")?;
+    std::fs::write(list.path(), "model_config_list {}")?;
+    let mut serve = built::serve_command()?;
+    serve.arg("--model-config-file").arg(list.path());
+    // It has read the list when it says where it listens.
+    Server::spawn(serve)
+}
 
 /// A list of one model, of which one version is wanted.
 pub(super) fn only(name: &str, folder: &Path, version: i64) -> ModelServerConfig {

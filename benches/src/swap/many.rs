@@ -32,7 +32,9 @@ pub(super) fn measure() -> anyhow::Result<Vec<Promise>> {
         server.push(start_server(&repository)?.as_secs_f64());
         manager.push(start_manager()?.as_secs_f64());
     }
-    println!("  {MODELS} null models available: {server} s after the process was started; by the manager alone {manager} s");
+    println!(
+        "  {MODELS} null models available: {server} s after the process was started; by the manager alone {manager} s"
+    );
     let promise = |what: &str, seconds: &Rounds| {
         Promise::new(format!("{MODELS}_models.{what}"), seconds.median(), "s", Want::AtMost(PROMISED_SECONDS))
     };

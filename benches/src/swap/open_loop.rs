@@ -7,12 +7,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use futures_util::future::{try_join, try_join_all};
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
@@ -58,14 +61,14 @@ pub(super) fn quantile_us(times: &[Duration], share: f64) -> f64 {
 /// What is due and not yet sent.
 #[derive(Default)]
 struct Due {
-    queue: RefCell<VecDeque<Instant>>,
+    queue: RefCell<VecDeque<Duration>>,
     added: Notify,
     is_over: Cell<bool>,
 }
 
 impl Due {
     /// The request that is due next; `None` where no more will be.
-    async fn next(&self) -> Option<Instant> {
+    async fn next(&self) -> Option<Duration> {
         loop {
             let due = self.queue.borrow_mut().pop_front();
             if due.is_some() || self.is_over.get() {
@@ -92,7 +95,7 @@ pub(super) async fn measure(load: &Load, duration: Duration) -> anyhow::Result<T
         let mut connection = Connection::open(load.address, &load.request).await?;
         while let Some(at) = due.next().await {
             let answer = connection.ask().await?;
-            answers.borrow_mut().push(at.elapsed());
+            answers.borrow_mut().push(now().saturating_sub(at));
             ensure!(answer.body == load.answer, "another answer than at first: {:?}", answer.body);
         }
         Ok(())
@@ -109,9 +112,9 @@ pub(super) async fn measure(load: &Load, duration: Duration) -> anyhow::Result<T
 #[expect(deprecated, reason = "what takes its place is unsafe; the timer belongs to what it is given to")]
 async fn tick(due: &Due, per_second: f64, duration: Duration) -> anyhow::Result<Vec<Duration>> {
     let interval = Duration::from_secs_f64(1.0 / per_second);
+    let start = now();
     // Tokio's clock ticks each millisecond.
-    let timer = AsyncFd::new(timer(interval)?).context("waiting for a timer")?;
-    let start = Instant::now();
+    let timer = AsyncFd::new(timer(start, interval)?).context("waiting for a timer")?;
     let (mut late, mut n_due) = (Vec::new(), 0u32);
     while interval * n_due < duration {
         let mut ready = timer.readable().await?;
@@ -120,11 +123,12 @@ async fn tick(due: &Due, per_second: f64, duration: Duration) -> anyhow::Result<
             rustix::io::read(timer.get_ref(), &mut count)?;
             Ok(u64::from_ne_bytes(count))
         });
+        // Err: the timer was not readable after all.
         let Ok(count) = read else { continue };
         for _ in 0..count? {
             n_due += 1;
             let at = start + interval * n_due;
-            late.push(at.elapsed());
+            late.push(now().saturating_sub(at));
             due.queue.borrow_mut().push_back(at);
             due.added.notify_one();
         }
@@ -133,13 +137,21 @@ async fn tick(due: &Due, per_second: f64, duration: Duration) -> anyhow::Result<
     Ok(late)
 }
 
-fn timer(interval: Duration) -> anyhow::Result<OwnedFd> {
+/// The time of the clock that timers go by, which no `Instant` tells.
+fn now() -> Duration {
+    let time = clock_gettime(ClockId::Monotonic);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// A timer that ticks each `interval` after `start`.
+fn timer(start: Duration, interval: Duration) -> anyhow::Result<OwnedFd> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-    let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags).context("making a timer")?;
-    let interval =
-        Timespec { tv_sec: interval.as_secs().try_into()?, tv_nsec: interval.subsec_nanos().into() };
-    let every = Itimerspec { it_interval: interval, it_value: interval };
-    rustix::time::timerfd_settime(&timer, TimerfdTimerFlags::empty(), &every).context("setting a timer")?;
+    let timer = timerfd_create(TimerfdClockId::Monotonic, flags).context("making a timer")?;
+    let time = |time: Duration| -> anyhow::Result<Timespec> {
+        Ok(Timespec { tv_sec: time.as_secs().try_into()?, tv_nsec: time.subsec_nanos().into() })
+    };
+    let every = Itimerspec { it_interval: time(interval)?, it_value: time(start + interval)? };
+    timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &every).context("setting a timer")?;
     Ok(timer)
 }
 

@@ -4,9 +4,7 @@ use std::time::Instant;
 
 use super::control;
 use super::large::{CYCLED, Large};
-use crate::built;
 use crate::figures::{Figure, Promise, Want};
-use crate::process::Server;
 
 const CYCLES: u32 = 100;
 /// Cycles whose memory is shown.
@@ -14,7 +12,7 @@ const SHOWN: [u32; 8] = [1, 2, 5, 10, 20, 50, 75, 100];
 const PROMISED_RATIO: f64 = 1.05;
 
 pub(super) async fn measure(large: &Large) -> anyhow::Result<Vec<Promise>> {
-    let server = Server::spawn(built::serve_command_of_nothing()?)?;
+    let server = control::server()?;
     let folder = large.model(CYCLED);
     let idle = server.memory("VmRSS")?;
     let mut after = Vec::new();

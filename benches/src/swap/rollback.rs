@@ -42,9 +42,12 @@ pub(super) async fn measure() -> anyhow::Result<Vec<Promise>> {
     }
     change(&model, &["--remove-label=stable"])?;
     for _ in 0..ROUNDS {
-        by_policy.push(roll(&server, &model, &["--versions=specific:2"], &["--versions=specific:1"], None).await?);
+        by_policy
+            .push(roll(&server, &model, &["--versions=specific:2"], &["--versions=specific:1"], None).await?);
     }
-    println!("  rollback of digits, from `salver model` to the first answer of version 1: {by_label} s by its label, both");
+    println!(
+        "  rollback of digits, from `salver model` to the first answer of version 1: {by_label} s by its label, both"
+    );
     println!("  versions being loaded; {by_policy} s by the versions to serve, version 1 being loaded first");
     let promise = |what: &str, seconds: &Rounds| {
         Promise::new(format!("rollback.{what}"), seconds.median(), "s", Want::AtMost(PROMISED_SECONDS))

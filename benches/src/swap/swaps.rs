@@ -7,7 +7,6 @@ use futures_util::future::{join, join_all};
 
 use super::answers::{DIGITS, Subject, folder};
 use super::control;
-use crate::built;
 use crate::client::{Connection, Transport};
 use crate::figures::{Figure, Promise, Want};
 use crate::process::Server;
@@ -28,7 +27,7 @@ struct Seen {
 }
 
 pub(super) async fn measure() -> anyhow::Result<Vec<Promise>> {
-    let server = Server::spawn(built::serve_command_of_nothing()?)?;
+    let server = control::server()?;
     let mut subjects = Vec::new();
     for transport in [Transport::Grpc, Transport::Http] {
         subjects.push(Subject::prepare(server.address, transport).await?);

@@ -39,7 +39,9 @@ pub(super) fn measure(runtime: &Runtime, large: &Large) -> anyhow::Result<Vec<Pr
             subject.round(runtime, &folder)?;
         }
     }
-    println!("  digits over gRPC, requests at a steady rate; microseconds from when a request is due to its answer");
+    println!(
+        "  digits over gRPC, requests at a steady rate; microseconds from when a request is due to its answer"
+    );
     println!(
         "  {:<18} {:<8} {:<20} {:<20} {:<22} {:<20}",
         "", "", "p50 us", "p99 us", "p99.9 us", "p99.9 of the client's clock"

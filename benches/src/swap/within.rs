@@ -59,9 +59,14 @@ pub(super) fn measure(large: &Large) -> anyhow::Result<Vec<Promise>> {
     drop((inference, control));
     assembly.shut_down(Duration::from_secs(10));
 
-    println!("  digits within this process, {PER_SECOND} requests/s of one thread; microseconds from when a request is due, and");
+    println!(
+        "  digits within this process, {PER_SECOND} requests/s of one thread; microseconds from when a request is due, and"
+    );
     println!("  from when the thread was awake");
-    println!("  {:<8} {:<20} {:<22} {:<20} {:<22}", "", "due p50 us", "due p99.9 us", "awake p50 us", "awake p99.9 us");
+    println!(
+        "  {:<8} {:<20} {:<22} {:<20} {:<22}",
+        "", "due p50 us", "due p99.9 us", "awake p50 us", "awake p99.9 us"
+    );
     for (shown, figures) in [("quiet", &quiet), ("loading", &loading)] {
         let Figures { due: [due, due_999], awake: [awake, awake_999] } = figures;
         println!("  {shown:<8} {due:<20} {due_999:<22} {awake:<20} {awake_999:<22}");
@@ -119,7 +124,11 @@ fn cycle(
         control.reload(&beside, None)?;
         control.reload(&ModelList::default(), None)?;
         // It is gone when its state is that of the end.
-        while inference.catalog().versions("beside").is_some_and(|versions| versions.iter().any(|version| version.state != ServableState::End)) {
+        while inference
+            .catalog()
+            .versions("beside")
+            .is_some_and(|versions| versions.iter().any(|version| version.state != ServableState::End))
+        {
             thread::sleep(PAUSE);
         }
         Ok(())

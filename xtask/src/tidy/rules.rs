@@ -37,6 +37,7 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("server/rest", &["core", "proto", "server/http", "server/inference", "server/json", "server/wire"]),
     ("server/listen", &["core", "server/http", "server/metrics"]),
     ("server/bin", &["core", "plugins/host", "proto", "server"]),
+    ("examples", &["core", "manager", "server", "platforms/echo"]),
     ("tests/weights", &[]),
     ("tests", &["core", "proto", "platforms/echo", "tests/weights"]),
     ("benches", &["core", "manager", "plugins", "platforms", "proto", "server", "tests/weights"]),
@@ -60,7 +61,7 @@ pub(super) const FENCED: &[(&str, &[&str])] = &[
     ("hyper", &["server", "tests", "benches"]),
     ("prost", &["server", "proto", "xtask/codegen", "tests", "benches"]),
     // The source of object stores keeps a runtime of its own out of sight: whatever speaks to them is asynchronous.
-    ("tokio", &["manager/source-object-store", "server", "tests", "benches"]),
+    ("tokio", &["manager/source-object-store", "server", "examples", "tests", "benches"]),
     ("tonic", &["server", "proto", "xtask/codegen", "tests", "benches"]),
     ("tower", &["server", "tests", "benches"]),
     // Errors have types wherever somebody might tell them apart.

@@ -115,16 +115,11 @@ impl<L: Loader, X: Director<L>> Driver<L, X> {
         }
     }
 
-    /// Carries out what is to be done, and what comes of that at once: who is answered may ask for more.
+    /// Carries out what is to be done. Whoever is answered may ask for more, and then sends word of it.
     fn carry_out_all(&mut self) {
-        loop {
-            let commands = self.shared.core.lock().take_commands();
-            if commands.is_empty() {
-                break;
-            }
-            for command in commands {
-                self.carry_out(command);
-            }
+        let commands = self.shared.core.lock().take_commands();
+        for command in commands {
+            self.carry_out(command);
         }
     }
 

@@ -39,7 +39,9 @@ impl<D> Registry<D> {
         match action {
             Action::QueueLoad if next == State::LoadApproved => self.lines.approved.push_back(id.clone()),
             Action::QueueLoad => {
-                self.release(id);
+                if event == Event::Renewed {
+                    self.release(id);
+                }
                 self.lines.requested.push_back(id.clone());
             }
             Action::StandDown => self.release(id),

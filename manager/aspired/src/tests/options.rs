@@ -6,7 +6,7 @@ use std::time::Duration;
 use ServableState::{Available, End, Loading, Start, Unloading};
 use salver_core_clock::ManualClock;
 use salver_core_loader::Aspired;
-use salver_core_resource::{Allocation, Resource};
+use salver_core_resource::{Allocation, Estimate, Resource};
 use salver_core_servable::{ServableState, StreamName, VersionChoice};
 use salver_core_status::{Code, Status};
 
@@ -105,6 +105,21 @@ fn data_that_change_during_an_attempt_that_fails_are_tried_at_once() {
 }
 
 #[test]
+fn changed_data_have_all_their_attempts() {
+    let fixture = Fixture::with(|options| {
+        options.retry = Retry { max_retries: 1, first_wait: HOUR, ..Retry::default() };
+    });
+    fixture.aspire("m", vec![(1, Act::Fail(not_now()))]);
+    fixture.recorder.wait_for_retry("m", 1);
+    let changed = Aspired { revision: 1, ..fixture.one(1, Act::Fail(not_now())) };
+    fixture.set("m", Ok(vec![changed]));
+    until(|| {
+        let is_waiting = fixture.manager.state(&id("m", 1)) == Some(State::Retrying);
+        is_waiting && fixture.journal.count("load m:1") == 2
+    });
+}
+
+#[test]
 fn a_version_that_waits_and_turns_out_to_have_no_data_fails() {
     with_retries(|fixture, _clock| {
         fixture.aspire("m", vec![(1, Act::Fail(not_now()))]);
@@ -156,6 +171,23 @@ fn a_version_that_does_not_fit_is_refused_and_tried_again_when_room_comes_free()
     fixture.wait("b", 1, Available);
     let states = [(Start, None), (End, Some(refusal)), (Start, None), (Loading, None), (Available, None)];
     assert_eq!((fixture.states("b", 1), used(&fixture)), (states.into(), 60));
+}
+
+#[test]
+fn a_version_that_was_refused_is_tried_again_when_the_one_before_it_takes_less_than_it_said_before() {
+    let fixture = Fixture::with(limit);
+    fixture.aspire_sized("a", &[(1, 90)]);
+    fixture.wait("a", 1, Available);
+    let estimates = [60, 5].map(|bytes| Ok(Estimate::steady(Allocation::ram_bytes(bytes))));
+    let loader = FakeLoader::new(&fixture.journal, [Act::Load]).estimating(estimates);
+    fixture.set("b", Ok(vec![fixture.one_by(1, loader)]));
+    fixture.wait("b", 1, End);
+    fixture.aspire_sized("c", &[(1, 60)]);
+    fixture.wait("c", 1, End);
+    fixture.aspire_sized("a", &[]);
+    fixture.wait("b", 1, Available);
+    fixture.wait("c", 1, Available);
+    assert_eq!(used(&fixture), 65);
 }
 
 #[test]

@@ -204,3 +204,32 @@ fn one_whose_estimate_ends_after_the_old_is_wanted_no_more_is_held_back() {
     assert_eq!(states(&world), [None, Some(State::Ready)]);
     world.end();
 }
+
+#[test]
+fn one_that_was_refused_is_tried_again_when_another_takes_less_than_it_was_kept_waiting_for() {
+    // There are 150 bytes.
+    let mut world = World::new(rules(1), Streams::new(Policy::default(), None), 0);
+    world.is_tame = true;
+    let aspire_sized = |world: &mut World<_>, name: &str, revision: u64, bytes: u64| {
+        let data = Ok(world.token_of(bytes, bytes));
+        let versions = Ok(vec![Aspired { version: version(1), revision, data }]);
+        let aspired = AspiredVersions { stream: name.into(), versions };
+        world.act(|streams: &mut Streams<Token>, registry| streams.aspire(aspired, registry));
+    };
+    for (name, bytes) in [("old", 130), ("first", 90), ("second", 80)] {
+        aspire_sized(&mut world, name, 0, bytes);
+        world.rest();
+    }
+    let [first, second] = ["first", "second"].map(|name| ServableId::new(name, version(1)));
+    let states = |world: &World<_>| [&first, &second].map(|id| world.core.registry().state(id));
+    assert_eq!(states(&world), [Some(State::Failed); 2]);
+    aspire(&mut world, "old", &Set::new());
+    while states(&world)[0] == Some(State::Failed) {
+        assert!(world.progress());
+    }
+    assert_eq!(states(&world), [Some(State::Estimating), Some(State::Failed)]);
+    aspire_sized(&mut world, "first", 1, 5);
+    world.rest();
+    assert_eq!(states(&world), [Some(State::Ready); 2]);
+    world.end();
+}

@@ -132,6 +132,8 @@ fn the_threads_of_a_burst_do_all_loads_without_the_hook_and_the_steady_ones_take
         options.on_load_thread = Some(Arc::new(move || hook.write("hook".to_owned())));
     });
     fixture.manager.burst_load_threads(3).unwrap();
+    // That is for afterwards.
+    fixture.manager.set_num_load_threads(1).unwrap();
     let gates: Vec<_> = (0..3)
         .map(|number| {
             let (open, act) = gate();
@@ -248,4 +250,23 @@ fn how_far_a_load_is_is_told_while_it_is_loading_and_that_it_is_over_before_anyt
         *stands == Some(Loading) && matches!(progress.phase, None | Some(Phase::Load))
     }));
     fixture.wait("m", 1, Available);
+}
+
+#[test]
+fn a_version_that_has_its_room_is_loaded_before_another_is_estimated() {
+    let fixture = Fixture::with(|options| options.num_load_threads = 1);
+    let (open, act) = gate();
+    fixture.manage("slow", 1, act);
+    let slow = fixture.start_load("slow", 1);
+    fixture.wait("slow", 1, Loading);
+    let loads = [1, 2].map(|number| {
+        let loader = FakeLoader::new(&fixture.journal, [Act::Load]).taking(1, 1);
+        fixture.manager.manage(id("m", number), Ok(loader)).unwrap();
+        fixture.start_load("m", number)
+    });
+    open.send(Ok(())).unwrap();
+    slow.recv().unwrap().unwrap();
+    loads.into_iter().for_each(|load| load.recv().unwrap().unwrap());
+    let entries = fixture.journal.entries();
+    assert_eq!(entries[1..], ["estimate m:1", "load m:1", "estimate m:2", "load m:2"]);
 }

@@ -58,11 +58,12 @@ impl Driver {
         loop {
             let now = self.scanner.clock.now();
             self.agenda.notice_stuck(now);
-            while let Some(job) = self.agenda.start(now) {
-                self.lookers.look(job);
-            }
+            // Told before the next look begins: whoever is told a model is gone may forget what is said of it.
             if self.pass_on().is_break() {
                 return;
+            }
+            while let Some(job) = self.agenda.start(now) {
+                self.lookers.look(job);
             }
             self.is_seen.store(self.agenda.is_seen(now), Ordering::Release);
             if !self.agenda.is_awaited(now) {

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use salver_core_clock::SystemClock;
-use salver_core_loader::{AspiredVersions, Source as _};
+use salver_core_loader::{AspiredVersions, Source as _, Target};
+use salver_core_servable::StreamName;
 use salver_core_status::Code;
 use tempfile::TempDir;
 
@@ -186,6 +187,37 @@ fn a_source_that_is_not_connected_yet_is_connected_to_the_models_it_was_given_la
     let (sender, told) = unbounded();
     source.connect(Arc::new(Forward(sender)));
     assert_eq!(told.try_recv().unwrap().versions.unwrap()[0].version, version(1));
+}
+
+#[test]
+fn what_a_look_found_is_told_before_the_next_look_at_the_model_begins() {
+    /// Tells whether the next look begins while it is told of one.
+    struct Slow(Receiver<()>, Sender<bool>);
+    impl Target<VersionPath> for Slow {
+        fn set_aspired(&self, _: AspiredVersions<VersionPath>) {
+            self.0.recv().unwrap();
+            let has_begun = self.0.recv_timeout(Duration::from_millis(100)).is_ok();
+            let _ = self.1.send(has_begun);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    add(&folder, "m/1");
+    let ((asks, asked), (tells, told)) = (unbounded(), unbounded());
+    let always_due = ModelPolicy { poll_interval: Duration::from_nanos(1), ..ModelPolicy::default() };
+    let policy_for = move |_: &StreamName, _: &Path| {
+        let _ = asks.send(());
+        Ok(always_due.clone())
+    };
+    let mut source = FileSystemSource::new(Config {
+        models: vec![dir(folder.path(), "m")],
+        policy_for: Some(Arc::new(policy_for)),
+        settle: Duration::ZERO,
+        watch: false,
+        ..Config::default()
+    });
+    source.connect(Arc::new(Slow(asked, tells)));
+    drop(source);
+    assert_eq!(told.iter().next(), Some(false));
 }
 
 #[test]

@@ -9,7 +9,8 @@ use salver_manager_basic as basic;
 use salver_manager_basic::{Hook, LoadHook, LoadOrder, Retry};
 use salver_manager_policy::Policy;
 
-/// The policy of each stream. Asked at every step of a stream; must return at once, and not call the manager.
+/// The policy of each stream. Asked at every step of a stream; must return at once, and neither call the
+/// manager nor panic.
 pub type PolicyFor = Arc<dyn Fn(&StreamName) -> Policy + Send + Sync>;
 
 /// How a manager is to work. [`Options::new`] fills in what is usual.

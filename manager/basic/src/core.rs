@@ -8,7 +8,7 @@ use salver_core_status::Status;
 /// Decides which versions are loaded and unloaded, as they move.
 ///
 /// Called under a lock, by the manager's thread or by whoever asks the manager for something: must return at once, and
-/// must not call the manager. `()` decides nothing, and leaves it to requests.
+/// neither call the manager nor panic. `()` decides nothing, and leaves it to requests.
 pub trait Director<D>: Send + 'static {
     /// A version has moved; perhaps several times since it was told last, and perhaps out of the registry.
     fn moved(&mut self, id: &ServableId, registry: &mut Registry<D>) {

@@ -17,7 +17,7 @@ pub type Hook = Arc<dyn Fn() + Send + Sync>;
 pub type LoadHook = Arc<dyn Fn(&ServableId) + Send + Sync>;
 
 /// Which of two versions that wait for a load thread gets one first: the lesser. Must be a strict weak order, return at
-/// once, and not call the manager.
+/// once, and neither call the manager nor panic.
 pub type LoadOrder = Arc<dyn Fn(&ServableId, &ServableId) -> Ordering + Send + Sync>;
 
 /// How a manager is to work. [`Options::new`] fills in what is usual.
@@ -62,7 +62,8 @@ pub struct Retry {
     pub factor: u32,
     /// No wait is longer.
     pub longest_wait: Duration,
-    /// Whether another attempt may help. Must return at once, and not call the manager.
+    /// Whether another attempt may help. Must return at once, and neither call the manager nor
+    /// panic.
     pub should_retry: Arc<dyn Fn(&Status) -> bool + Send + Sync>,
 }
 

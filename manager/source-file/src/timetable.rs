@@ -70,9 +70,12 @@ impl Timetable {
         }
     }
 
-    /// Has a place looked at by `at`, whatever else is planned.
+    /// Has a place looked at by `at`, whatever else is planned. That a look at it is stuck is told of once more.
     pub(crate) fn wake(&mut self, place: PlaceId, at: Instant) {
-        self.edit(place, |entry| entry.due = Some(entry.due.map_or(at, |due| due.min(at))));
+        self.edit(place, |entry| {
+            entry.due = Some(entry.due.map_or(at, |due| due.min(at)));
+            entry.is_stuck = false;
+        });
     }
 
     /// Takes in that something changed at a place.

@@ -307,3 +307,17 @@ fn a_missing_repository_that_is_looked_at_once_is_not_waited_for() {
     fixture.work();
     assert!(fixture.is_seen());
 }
+
+#[test]
+fn whoever_replaces_the_models_while_a_look_hangs_hears_that_it_does() {
+    let mut fixture = Fixture::model(VersionPolicy::All);
+    let models = vec![ModelDir::new("m", fixture.path("m"))];
+    let hanging = fixture.start();
+    for _ in 0..2 {
+        let told = fixture.update(models.clone());
+        let told = if told.is_empty() { fixture.pass(5000) } else { told };
+        assert_eq!(told["m"].as_ref().unwrap_err().code(), Code::Unavailable);
+    }
+    fixture.finish(hanging);
+    assert!(fixture.update(models)["m"].is_ok());
+}

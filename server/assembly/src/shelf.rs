@@ -141,3 +141,71 @@ impl LoaderFactory for FromShelf {
         data.as_ref().map(ModelLoader::again).map_err(Status::clone)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(number: i64) -> Version {
+        Version::new(number).unwrap()
+    }
+
+    /// Versions of which nothing is stored, which is all the same to the shelf.
+    fn put(shelf: &Shelf, versions: &[(i64, u64)]) -> bool {
+        let one = |&(number, revision): &(i64, u64)| {
+            let data = Err(Status::data_loss("torn"));
+            Aspired { version: version(number), revision, data }
+        };
+        shelf.put(&"m".into(), versions.iter().map(one).collect())
+    }
+
+    fn choose(shelf: &Shelf, choice: VersionChoice<'_>) -> Result<i64, String> {
+        shelf.choose("m", choice).map(|meant| meant.version.number()).map_err(|miss| miss.to_string())
+    }
+
+    #[test]
+    fn only_what_differs_is_news() {
+        let shelf = Shelf::default();
+        assert!(!put(&shelf, &[]));
+        assert!(put(&shelf, &[(1, 5), (2, 5)]));
+        assert!(!put(&shelf, &[(2, 5), (1, 5)]));
+        assert!(put(&shelf, &[(1, 5), (2, 6)]), "what is stored of it changed");
+        assert!(put(&shelf, &[(2, 6)]));
+        assert!(put(&shelf, &[]));
+        assert_eq!(shelf.streams(), []);
+    }
+
+    #[test]
+    fn a_request_means_the_largest_version_the_one_it_names_or_the_one_of_its_label() {
+        let shelf = Shelf::default();
+        put(&shelf, &[(1, 0), (3, 0)]);
+        let labels = [("stable".to_owned(), version(1)), ("next".to_owned(), version(4))];
+        shelf.label(&"m".into(), labels.into());
+        assert_eq!(choose(&shelf, VersionChoice::Latest), Ok(3));
+        assert_eq!(choose(&shelf, VersionChoice::Specific(version(1))), Ok(1));
+        assert_eq!(choose(&shelf, VersionChoice::Label("stable")), Ok(1));
+        for (choice, text) in [
+            (VersionChoice::Specific(version(2)), "Servable not found for request: Specific(m, 2)"),
+            (VersionChoice::Label("none"), "Unrecognized servable version label: none"),
+            (
+                VersionChoice::Label("next"),
+                "Servable not found for request: Specific(m, 4), for which label `next` waits",
+            ),
+        ] {
+            assert_eq!(choose(&shelf, choice), Err(text.to_owned()));
+        }
+        put(&shelf, &[]);
+        let nothing = Err("Servable not found for request: Latest(m)".to_owned());
+        assert_eq!(choose(&shelf, VersionChoice::Latest), nothing);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_version_is_told_to_who_wants_to_load_it() {
+        let shelf = Arc::new(Shelf::default());
+        put(&shelf, &[(1, 0)]);
+        let factory = FromShelf(shelf);
+        let error = |number| factory.loader(&ServableId::new("m", version(number))).err();
+        assert_eq!(error(1), Some(Status::data_loss("torn")));
+        assert_eq!(error(2), Some(Status::not_found("Servable not found for request: Specific(m, 2)")));
+    }
+}

@@ -84,3 +84,80 @@ pub(crate) async fn load(
     };
     Ok(answered.unwrap_or_else(lost))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    /// Keeps every wish until it is told to answer it.
+    #[derive(Default)]
+    struct Later {
+        wishes: Mutex<Vec<Done>>,
+        is_taken_back: Arc<AtomicBool>,
+    }
+
+    struct Ticket(Arc<AtomicBool>);
+
+    impl Drop for Ticket {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    impl OnDemand for Later {
+        fn request(&self, _name: &str, _version: VersionChoice<'_>, done: Done) -> Wish {
+            self.wishes.lock().unwrap().push(done);
+            Wish::new(Ticket(Arc::clone(&self.is_taken_back)))
+        }
+    }
+
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    async fn late(deadline: Option<Instant>) -> Option<Late> {
+        load(&Later::default(), LONGEST, "m", VersionChoice::Latest, deadline).await.err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_as_long_as_any_may_and_no_longer_than_its_deadline() {
+        let now = Instant::now();
+        assert_eq!(late(None).await, Some(Late::Wait));
+        assert_eq!(late(now.checked_add(Duration::from_secs(1))).await, Some(Late::Deadline));
+        assert_eq!(late(now.checked_add(Duration::from_secs(3600))).await, Some(Late::Wait));
+    }
+
+    #[tokio::test]
+    async fn a_request_is_told_what_its_wish_is_answered_with() {
+        let later = Arc::new(Later::default());
+        let failed = NotLoaded::Failed(LookupError::Name("m".into()), Status::data_loss("torn"));
+        let waits = {
+            let later = Arc::clone(&later);
+            tokio::spawn(async move { load(&*later, LONGEST, "m", VersionChoice::Latest, None).await })
+        };
+        let done = loop {
+            tokio::task::yield_now().await;
+            if let Some(done) = later.wishes.lock().unwrap().pop() {
+                break done;
+            }
+        };
+        done(Err(failed.clone()));
+        assert_eq!(waits.await.unwrap().map(Result::err), Ok(Some(failed)));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_dropped_takes_its_wish_back() {
+        let later = Arc::new(Later::default());
+        let waits = {
+            let later = Arc::clone(&later);
+            tokio::spawn(async move { load(&*later, LONGEST, "m", VersionChoice::Latest, None).await.err() })
+        };
+        while later.wishes.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!later.is_taken_back.load(Ordering::SeqCst));
+        waits.abort();
+        assert!(waits.await.is_err());
+        assert!(later.is_taken_back.load(Ordering::SeqCst));
+    }
+}

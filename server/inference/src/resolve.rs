@@ -224,4 +224,16 @@ mod tests {
         let text = "Servable not found for request: Specific(m, 2), for which label `stable` waits; it is being loaded";
         assert_eq!(error.to_status(), Status::unavailable(text));
     }
+
+    #[test]
+    fn a_load_that_may_succeed_later_keeps_its_code_and_one_that_failed_is_not_found() {
+        let failed = |status| ResolveError::failed(LookupError::Name("m".into()), "m", status).to_status();
+        let full = failed(Status::resource_exhausted("full"));
+        assert_eq!(full.code(), Code::ResourceExhausted);
+        assert!(full.message().ends_with("Latest(m); it cannot be loaded now: full"), "{full}");
+        let torn = failed(Status::data_loss("torn"));
+        assert_eq!(torn, Status::not_found("Servable not found for request: Latest(m); it failed: torn"));
+        let late = |late| ResolveError::late(LookupError::Name("m".into()), "m", late).code();
+        assert_eq!([late(Late::Wait), late(Late::Deadline)], [Code::Unavailable, Code::DeadlineExceeded]);
+    }
 }

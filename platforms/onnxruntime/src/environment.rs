@@ -2,12 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::logging::LogLevel;
 
 use crate::library::{LibrarySearch, absolute};
+use crate::threads::Spawner;
 use crate::{Error, Said};
 
 /// Opened by the first load, kept to the end of the process: ONNX Runtime cannot be opened twice.
@@ -18,13 +19,35 @@ struct Open {
     environment: Environment,
 }
 
+/// Keeps ONNX Runtime from reporting to its makers, which its own builds from 1.29 on do otherwise. Before any thread
+/// loads: it changes the process's environment.
+///
+/// `EnvironmentBuilder::with_telemetry(false)` comes too late: by then a file with an identifier is written below the
+/// home directory, and a thread runs that connects to `mobile.events.data.microsoft.com`. Whoever has set the variable,
+/// to whatever value, has decided for themselves.
+#[expect(unsafe_code, reason = "changing the environment is unsafe where other threads read it")]
+pub(crate) fn opt_out_of_telemetry() {
+    const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if std::env::var_os(VARIABLE).is_none() {
+            // SAFETY: nothing else in the server changes the environment. A C function that reads it meanwhile, on a
+            // thread that is there already, sees the old list or the new one: glibc makes a new list for the first
+            // variable that a process adds, and leaves the old one as it is.
+            unsafe { std::env::set_var(VARIABLE, "1") };
+        }
+    });
+}
+
 /// ONNX Runtime, opened where it is not. A failure is not kept: the next load tries again.
 ///
-/// `threads` is the size of the shared pool, counting the thread that runs the model; it matters to whoever opens.
+/// `threads` is the size of the shared pool, counting the thread that runs the model, and `spawner` starts them; both
+/// matter to whoever opens.
 pub(crate) fn open(
     search: &LibrarySearch,
     option: Option<&str>,
     threads: NonZeroUsize,
+    spawner: &Spawner,
 ) -> Result<Environment, Error> {
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(Open { library, environment }) = &*open {
@@ -41,7 +64,8 @@ pub(crate) fn open(
         let pool = GlobalThreadPoolOptions::default()
             .with_intra_threads(threads.get())?
             .with_inter_threads(1)?
-            .with_spin_control(false)?;
+            .with_spin_control(false)?
+            .with_thread_manager(spawner.clone())?;
         let environment = builder
             .with_name("salver")
             .with_telemetry(false)

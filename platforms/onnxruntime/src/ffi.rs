@@ -396,7 +396,7 @@ fn kind_name(kind: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{environment, library::LibrarySearch};
+    use crate::{environment, library::LibrarySearch, threads::Spawner};
     use std::num::NonZeroUsize;
     use std::path::{Path, PathBuf};
 
@@ -424,7 +424,8 @@ mod tests {
     fn inputs_are_read_and_outputs_handed_on_where_they_lie_but_an_input_returned_is_copied() {
         let Some(library) = library() else { return };
         let environment =
-            environment::open(&LibrarySearch::new(), Some(&library), NonZeroUsize::MIN).unwrap();
+            environment::open(&LibrarySearch::new(), Some(&library), NonZeroUsize::MIN, &Spawner::start())
+                .unwrap();
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/identity/FP32.onnx");
         let session = Session::builder(&environment).unwrap().commit_from_file(file).unwrap();
         let session = SharedSession::new(&session).unwrap();

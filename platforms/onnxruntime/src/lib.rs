@@ -35,6 +35,7 @@ mod load;
 mod model;
 mod settings;
 mod signature;
+mod threads;
 
 pub use error::{Error, Said};
 pub use library::LibrarySearch;
@@ -42,6 +43,7 @@ pub use library::LibrarySearch;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use crate::threads::Spawner;
 use salver_core_platform::{LoadRequest, Model, Platform, Probe};
 use salver_core_status::{ErrorCode as _, Status};
 
@@ -52,13 +54,19 @@ use salver_core_status::{ErrorCode as _, Status};
 pub struct OnnxRuntime {
     search: LibrarySearch,
     threads: NonZeroUsize,
+    spawner: Spawner,
 }
 
 impl OnnxRuntime {
     /// A platform that finds ONNX Runtime as `search` says, and uses as many threads as the machine runs at once.
+    ///
+    /// Its threads have the priority of the thread that calls this, whichever loads. Call it before there are many: it
+    /// sets the environment variable `ORT_DISABLE_TELEMETRY`, unless that is set, as ONNX Runtime's own builds would
+    /// report to their makers otherwise.
     pub fn new(search: LibrarySearch) -> Self {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { search, threads }
+        environment::opt_out_of_telemetry();
+        Self { search, threads, spawner: Spawner::start() }
     }
 
     /// The same with a processor budget: how many threads the shared pool has, at least 1.
@@ -82,7 +90,8 @@ impl Platform for OnnxRuntime {
     }
 
     fn load(&self, request: &LoadRequest<'_>) -> Result<Box<dyn Model>, Status> {
-        let model = load::load(&self.search, self.threads, request).map_err(|error| error.to_status())?;
+        let model = load::load(&self.search, self.threads, &self.spawner, request)
+            .map_err(|error| error.to_status())?;
         Ok(Box::new(model))
     }
 }

@@ -1,7 +1,7 @@
 //! From a directory to a model.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -16,36 +16,45 @@ use crate::ffi::SharedSession;
 use crate::library::LibrarySearch;
 use crate::model::OnnxModel;
 use crate::settings::{Device, Settings};
+use crate::threads::Spawner;
 use crate::{Error, Said, environment, files, signature};
 
 /// Loads one version of a model, opening ONNX Runtime where it is not.
 pub(crate) fn load(
     search: &LibrarySearch,
     threads: NonZeroUsize,
+    spawner: &Spawner,
     request: &LoadRequest<'_>,
 ) -> Result<OnnxModel, Error> {
     let settings = Settings::read(request.options)?;
-    let file = match &settings.file {
-        Some(file) => file.clone(),
-        None => files::find(request.directory)
-            .map_err(|reason| Error::NoFile { directory: request.directory.to_owned(), reason })?,
-    };
-    let file = request.directory.join(file);
+    let file = model_file(request.directory, &settings)?;
     if request.cancel.is_cancelled() {
         return Err(Status::cancelled("the load is no longer wanted").into());
     }
-    let environment = environment::open(search, settings.library.as_deref(), threads)?;
+    let environment = environment::open(search, settings.library.as_deref(), threads, spawner)?;
     let refused = |said: Said| Error::Load { file: file.clone(), said };
-    let mut builder = builder(&environment, threads, &settings).map_err(|error| refused(error.into()))?;
+    let mut builder =
+        builder(&environment, threads, spawner, &settings).map_err(|error| refused(error.into()))?;
     let session = commit(&mut builder, &file, request.cancel).map_err(|error| refused(error.into()))?;
     let shared = SharedSession::new(&session).map_err(refused)?;
     let ports = signature::read(&session, &shared, &file)?;
     Ok(OnnxModel::new(request.id, shared, ports, settings.device))
 }
 
+/// The file that is the model.
+pub(crate) fn model_file(directory: &Path, settings: &Settings) -> Result<PathBuf, Error> {
+    let file = match &settings.file {
+        Some(file) => file.clone(),
+        None => files::find(directory)
+            .map_err(|reason| Error::NoFile { directory: directory.to_owned(), reason })?,
+    };
+    Ok(directory.join(file))
+}
+
 fn builder(
     environment: &Environment,
     threads: NonZeroUsize,
+    spawner: &Spawner,
     settings: &Settings,
 ) -> Result<SessionBuilder, ort::Error> {
     let mut builder = Session::builder(environment)?
@@ -58,6 +67,7 @@ fn builder(
         let over_operators = if settings.parallel { threads.get() } else { 1 };
         builder = builder
             .with_independent_thread_pool()?
+            .with_thread_manager(spawner.clone())?
             .with_intra_threads(settings.intra_op_threads.unwrap_or(threads.get()))?
             .with_inter_threads(settings.inter_op_threads.unwrap_or(over_operators))?;
     }

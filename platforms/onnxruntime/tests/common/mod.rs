@@ -1,5 +1,7 @@
 //! Loading and running models as the server does.
 
+#![allow(dead_code, clippy::allow_attributes, reason = "every test file uses a part of it")]
+
 use std::path::{Path, PathBuf};
 
 use salver_core_platform::{
@@ -45,9 +47,16 @@ pub(crate) fn fixtures() -> PathBuf {
 }
 
 pub(crate) fn load(directory: &Path, options: &Options) -> Result<Box<dyn Model>, Status> {
+    load_by(&OnnxRuntime::new(LibrarySearch::new()), directory, options)
+}
+
+pub(crate) fn load_by(
+    platform: &OnnxRuntime,
+    directory: &Path,
+    options: &Options,
+) -> Result<Box<dyn Model>, Status> {
     let id = ServableId::new("m", Version::new(3).unwrap());
-    let request = LoadRequest { id: &id, directory, options, cancel: Cancellation::NEVER };
-    OnnxRuntime::new(LibrarySearch::new()).load(&request)
+    platform.load(&LoadRequest { id: &id, directory, options, cancel: Cancellation::NEVER })
 }
 
 /// Loads one file of the fixtures.

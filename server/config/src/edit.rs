@@ -21,6 +21,9 @@ pub fn edit_model(args: &ModelArgs) -> Result<(), Status> {
     if !directory.is_dir() {
         return Err(Status::not_found(format!("`{}` is not a directory", directory.display())));
     }
+    // Of several who change it at once, each changes what the one before left. Where the file system knows no locks,
+    // the last one wins.
+    let turn = std::fs::File::open(directory).and_then(|directory| directory.lock().map(|()| directory)).ok();
     // Also refuses what is in the file already and cannot be.
     let settings = ModelSettings::read(directory)?;
     let unknown = args.remove_label.iter().find(|label| !settings.labels.contains_key(label.as_str()));
@@ -36,7 +39,9 @@ pub fn edit_model(args: &ModelArgs) -> Result<(), Status> {
         Err(error) => return Err(failed(error)),
     };
     let changed = edit(&text, args)?;
-    replace(&path, &changed).map_err(failed)
+    replace(&path, &changed).map_err(failed)?;
+    drop(turn);
+    Ok(())
 }
 
 fn edit(text: &str, args: &ModelArgs) -> Result<String, Status> {
@@ -127,6 +132,19 @@ mod tests {
         edit_model(&ModelArgs { label: vec![label("stable", 7)], ..args(directory.path()) }).unwrap();
         let settings = ModelSettings::read(directory.path()).unwrap();
         assert_eq!(settings.labels, [label("stable", 7)].into());
+    }
+
+    #[test]
+    fn several_may_change_the_settings_at_once_and_no_change_is_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let change =
+                    ModelArgs { label: vec![label(&format!("l{number}"), number)], ..args(directory.path()) };
+                scope.spawn(move || edit_model(&change).unwrap());
+            }
+        });
+        assert_eq!(ModelSettings::read(directory.path()).unwrap().labels.len(), 8);
     }
 
     #[test]

@@ -77,6 +77,8 @@ struct Watched {
     /// Its folder was not found. Whether that is to be told or the model is gone, its repository says.
     missing: Option<Status>,
     awaited: Awaited,
+    /// Whether the look under way began before somebody waited for one.
+    is_outdated: bool,
 }
 
 /// What somebody waits for.
@@ -132,6 +134,7 @@ impl Agenda {
         self.reconcile(now);
         for model in self.models.values_mut().filter(|model| model.home.is_none()) {
             model.awaited = Awaited::Look;
+            model.is_outdated = model.memory.is_none();
             self.timetable.wake(model.place, now);
         }
     }
@@ -241,6 +244,7 @@ impl Agenda {
     ) {
         let Some(model) = self.models.get_mut(name) else { return };
         (model.memory, model.is_first, model.missing) = (Some(memory), false, None);
+        let is_outdated = std::mem::take(&mut model.is_outdated);
         if model.dir != *dir {
             // What was asked is not what is wanted any more.
             self.timetable.wake(model.place, now);
@@ -251,6 +255,7 @@ impl Agenda {
             self.patience_ends = now.checked_add(STUCK);
         }
         model.awaited = match (model.awaited, settles) {
+            (Awaited::Look, _) if is_outdated => Awaited::Look,
             (Awaited::Look, Some(at)) => Awaited::LookAt(at),
             (Awaited::LookAt(at), Some(_)) if ended < at => Awaited::LookAt(at),
             _ => Awaited::Nothing,
@@ -361,7 +366,17 @@ impl Agenda {
         let place = self.add_place(Subject::Model(name.clone()), home_place, now);
         let awaited = if is_first { Awaited::Look } else { Awaited::Nothing };
         let memory = Some(Model::default());
-        let model = Watched { place, dir, home, memory, before, is_first, missing: None, awaited };
+        let model = Watched {
+            place,
+            dir,
+            home,
+            memory,
+            before,
+            is_first,
+            missing: None,
+            awaited,
+            is_outdated: false,
+        };
         self.models.insert(name, model);
     }
 

@@ -321,3 +321,26 @@ fn whoever_replaces_the_models_while_a_look_hangs_hears_that_it_does() {
     fixture.finish(hanging);
     assert!(fixture.update(models)["m"].is_ok());
 }
+
+#[test]
+fn a_look_that_began_before_the_models_were_replaced_is_not_the_one_waited_for() {
+    let mut fixture = Fixture::model(VersionPolicy::All);
+    let models = vec![ModelDir::new("m", fixture.path("m"))];
+    let before = fixture.start();
+    fixture.agenda.update(models.clone(), fixture.now());
+    fixture.finish(before);
+    assert!(fixture.is_awaited());
+    fixture.work();
+    assert!(!fixture.is_awaited());
+    // Nor is one that looked for something else.
+    let before = {
+        fixture.agenda.rescan(fixture.now());
+        fixture.start()
+    };
+    let others = models.into_iter().map(|dir| ModelDir { versions: Some(VersionPolicy::Latest(1)), ..dir });
+    fixture.agenda.update(others.collect(), fixture.now());
+    fixture.finish(before);
+    assert!(fixture.is_awaited());
+    fixture.work();
+    assert!(!fixture.is_awaited());
+}

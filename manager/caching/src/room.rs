@@ -66,7 +66,11 @@ impl<L, W> Cache<L, W> {
             let is_pinned = self.pins.contains_key(id);
             let (sum, bytes) = match &entry.stage {
                 Stage::Making | Stage::Queued(..) => continue,
-                Stage::Loading { reserved, .. } if is_pinned => (&mut pinned, *reserved),
+                Stage::Loading { reserved, size, .. } if is_pinned => {
+                    // What it takes beyond what it will keep comes free when it is loaded.
+                    pinned = pinned.saturating_add(size.loaded);
+                    (&mut loading, reserved.saturating_sub(size.loaded))
+                }
                 Stage::Loading { reserved, .. } => (&mut loading, *reserved),
                 Stage::Loaded(standing) if is_pinned => (&mut pinned, standing.bytes),
                 Stage::Loaded(standing) => (&mut evictable, standing.bytes),

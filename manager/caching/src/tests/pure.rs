@@ -259,6 +259,18 @@ fn a_pin_refuses_who_already_waits_for_the_room() {
 }
 
 #[test]
+fn what_a_pinned_version_takes_only_while_it_is_being_loaded_is_waited_for() {
+    let mut world = World::new(10);
+    world.cache.pin(id("a", 1), world.now);
+    world.ask(1, "a", Some(1));
+    let size = Size { loading: 8, loaded: 4 };
+    check(&show(world.cache.made(&id("a", 1), Ok(((), size)), world.now)), &["load a:1"]);
+    world.ask(2, "b", Some(1));
+    check(&world.made(&id("b", 1), 5), &[]);
+    check(&world.load_ended(&id("a", 1), Ok(())), &["1: a:1", "load b:1"]);
+}
+
+#[test]
 fn no_more_than_so_many_wait_to_be_loaded_and_who_is_refused_may_come_again() {
     let mut world = World::new(10);
     world.ask(1, "a", Some(1));

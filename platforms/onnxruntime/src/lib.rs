@@ -23,11 +23,20 @@
 //! | `prepacking` | bool | true | lay weights out for speed at load; without it, weights in their own file stay there |
 //! | `session_config.KEY` | any | | entry `KEY` of ONNX Runtime's session configuration |
 //!
+//! # Memory
+//!
+//! What a model takes is estimated from what its file declares of its weights. Once it is loaded ONNX Runtime does not
+//! tell, and what the process takes cannot be divided among models that load at the same time: the estimate stands. There
+//! is nothing to trim: ONNX Runtime keeps its memory in the C library's allocator, which is the whole process's.
+//!
+//! # Threads
+//!
 //! All models share one pool of as many threads as the processor budget allows. A model that sets its threads,
 //! `spinning` or parallel execution has a pool of its own.
 
 mod environment;
 mod error;
+mod estimate;
 mod ffi;
 mod files;
 mod library;
@@ -36,6 +45,7 @@ mod model;
 mod settings;
 mod signature;
 mod threads;
+mod weights;
 
 pub use error::{Error, Said};
 pub use library::LibrarySearch;
@@ -45,6 +55,7 @@ use std::path::Path;
 
 use crate::threads::Spawner;
 use salver_core_platform::{LoadRequest, Model, Platform, Probe};
+use salver_core_resource::Estimate;
 use salver_core_status::{ErrorCode as _, Status};
 
 /// The ONNX Runtime platform.
@@ -93,5 +104,9 @@ impl Platform for OnnxRuntime {
         let model = load::load(&self.search, self.threads, &self.spawner, request)
             .map_err(|error| error.to_status())?;
         Ok(Box::new(model))
+    }
+
+    fn estimate(&self, request: &LoadRequest<'_>) -> Result<Option<Estimate>, Status> {
+        estimate::estimate(self.threads, request).map_err(|error| error.to_status())
     }
 }

@@ -90,6 +90,11 @@ impl Settings {
         })
     }
 
+    /// Whether the graph is changed while it is loaded, and weights with it.
+    pub(crate) fn optimizes(&self) -> bool {
+        !matches!(self.optimization, GraphOptimizationLevel::Disable)
+    }
+
     /// Whether the model needs threads of its own, since those of the shared pool are not as it wants them.
     pub(crate) fn wants_own_pool(&self) -> bool {
         self.intra_op_threads.is_some() || self.inter_op_threads.is_some() || self.parallel || self.spinning

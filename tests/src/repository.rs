@@ -56,6 +56,14 @@ impl Repository {
         }
     }
 
+    /// Adds a version of an ONNX model with so many bytes of weights, input `x` and output `y`, FP32 of any number of
+    /// rows of 1,024.
+    pub fn add_weights(&self, model: &str, version: i64, bytes: u64) {
+        self.add(model, version, |folder| {
+            salver_tests_weights::write_model(&folder.join("model.onnx"), bytes).expect("writing a model");
+        });
+    }
+
     /// Writes `model.toml` of a model.
     pub fn settings(&self, model: &str, text: &str) {
         fs::create_dir_all(self.path().join(model)).expect("making a folder");

@@ -47,7 +47,7 @@ async fn memory_comes_back_after_a_hundred_cycles_of_a_large_real_model() {
     const CYCLES: usize = 100;
     /// Cycles that settle what allocators keep.
     const FIRST: usize = 5;
-    const BYTES: u64 = 128 << 20;
+    const BYTES: u64 = 64 << 20;
     /// What chance may add.
     const SLACK: u64 = 16 << 20;
     let Some(bundle) = Bundle::from_env() else { return };

@@ -1,6 +1,6 @@
 //! Models on a web server that is slow, and whose connections break.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -66,6 +66,19 @@ fn only_the_versions_that_ended_last_are_kept() {
 }
 
 #[test]
+fn a_stream_past_the_limit_is_forgotten_as_soon_as_it_is_over_whatever_else_there_is() {
+    let monitor = Monitor::new(Limits { streams: 1, ..Limits::default() });
+    tell(&monitor, "a", &[(1, Available)]);
+    tell(&monitor, "b", &[(1, Available)]);
+    tell(&monitor, "c", &[(1, Available), (1, Unloading)]);
+    assert_eq!(monitor.streams().len(), 3);
+    for (name, left) in [("c", 2), ("b", 1), ("a", 1)] {
+        tell(&monitor, name, &[(1, End)]);
+        assert_eq!(monitor.streams().len(), left);
+    }
+}
+
+#[test]
 fn past_the_limit_streams_that_are_over_are_forgotten_the_clean_and_the_oldest_first() {
     let monitor = Monitor::new(Limits { streams: 2, ..Limits::default() });
     let forgets = |name: &str| {

@@ -268,9 +268,11 @@ fn ended() -> Status {
 
 impl<L: Loader, X: Director<L>> Drop for Engine<L, X> {
     fn drop(&mut self) {
+        // Asked first: once it is told to stop, the manager's thread gives its record of the others up.
+        let is_own_thread = self.is_own_thread(thread::current().id());
         let _ = self.shared.messages.send(Message::Stop);
         // A loader, a hook or an observer may hold the manager and drop it on a thread that cannot wait for itself.
-        if self.is_own_thread(thread::current().id()) {
+        if is_own_thread {
             return;
         }
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {

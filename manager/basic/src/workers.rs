@@ -1,6 +1,7 @@
 //! What load and unload threads do. They call code that is not ours, and outlive its panics.
 
 use std::any::Any;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -117,7 +118,10 @@ impl<L: Loader> UnloadWorker<L> {
 /// Calls a loader, whose panic is a failure.
 fn attempt<R>(what: &str, id: &ServableId, call: impl FnOnce() -> Result<R, Status>) -> Result<R, Status> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        Err(Status::internal(format!("{what} of {id} panicked: {}", text_of(&*panic))))
+        let status = Status::internal(format!("{what} of {id} panicked: {}", text_of(&*panic)));
+        // Not ours either: let it not panic a second time.
+        mem::forget(panic);
+        Err(status)
     })
 }
 
@@ -125,6 +129,7 @@ fn attempt<R>(what: &str, id: &ServableId, call: impl FnOnce() -> Result<R, Stat
 pub(crate) fn guarded(what: &str, call: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
         tracing::error!(what, error = text_of(&*panic), "went on after a panic");
+        mem::forget(panic);
     }
 }
 

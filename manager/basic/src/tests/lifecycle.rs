@@ -1,12 +1,17 @@
 //! Which requests are in place when, and what comes of them.
 
+use std::panic::panic_any;
+use std::sync::Arc;
+
 use ServableState::{Available, End, Loading, Start, Unloading};
+use crossbeam_channel::bounded;
+use salver_core_loader::{LoadContext, Loader};
 use salver_core_servable::{LookupError, ServableState, VersionChoice};
 use salver_core_status::{Code, Status};
 
 use super::fixture::Fixture;
-use super::loaders::{Act, far, gate, id, lost, version};
-use crate::State;
+use super::loaders::{Act, Recorder, far, gate, id, lost, version};
+use crate::{BasicManager, Options, State};
 
 fn code(result: Result<(), Status>) -> Option<Code> {
     result.err().map(|error| error.code())
@@ -265,6 +270,39 @@ fn shutting_down_unloads_everything_calls_loads_off_and_takes_in_no_more() {
         assert_eq!(code(refusal), Some(Code::Unavailable));
         assert!(fixture.manager.shut_down(far()), "again, which is harmless");
     });
+}
+
+/// Panics with something that panics again when it is dropped.
+struct PanicsTwice;
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("out of luck again");
+    }
+}
+
+impl Loader for PanicsTwice {
+    type Servable = ();
+
+    fn load(&mut self, _: &LoadContext<'_>) -> Result<(), Status> {
+        panic_any(Bomb)
+    }
+}
+
+#[test]
+fn a_panic_whose_message_panics_again_costs_no_load_thread() {
+    let mut options = Options::new(Arc::new(Recorder::default()));
+    options.num_load_threads = 1;
+    let manager = BasicManager::start(options).unwrap();
+    for number in 1..=2 {
+        manager.manage(id("m", number), Ok(PanicsTwice)).unwrap();
+        let (sender, done) = bounded(1);
+        manager.load(&id("m", number), move |result| sender.send(result).unwrap());
+        let result = done.recv_deadline(far()).expect("told by a thread that outlives the panic");
+        assert_eq!(result.unwrap_err().code(), Code::Internal);
+    }
 }
 
 #[test]

@@ -145,7 +145,9 @@ mod tests {
     fn a_runtime_in_the_manager_is_found_even_for_tests() {
         assert_eq!(
             found_in("manager/map", "[dev-dependencies]\ntokio.workspace = true\n", ""),
-            ["manager/map/Cargo.toml:5: `tokio` may be used in server, tests, benches only"]
+            [
+                "manager/map/Cargo.toml:5: `tokio` may be used in manager/source-object-store, server, examples, tests, benches only"
+            ]
         );
         assert_eq!(
             found_in("platforms/x", "[target.'cfg(unix)'.dependencies]\ntonic-health.workspace = true\n", ""),

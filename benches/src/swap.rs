@@ -12,6 +12,7 @@ mod resident;
 mod rollback;
 mod swaps;
 mod tail;
+mod weather;
 mod within;
 
 use anyhow::{Context as _, bail};

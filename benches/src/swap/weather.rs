@@ -1,0 +1,111 @@
+//! What other programs do meanwhile, and rounds that they spoil.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::figures::Rounds;
+use crate::process::Server;
+
+/// So many cores may be kept busy by others in a round that counts.
+const CALM: f64 = 0.1;
+/// So many rounds are looked for that count, and so many tried.
+const ROUNDS: usize = 5;
+const TRIES: usize = 12;
+
+/// A look at the clocks.
+pub(super) struct Weather<'a> {
+    server: Option<&'a Server>,
+    at: Instant,
+    others: Duration,
+}
+
+impl<'a> Weather<'a> {
+    /// Begins to watch; what this program and `server` do is not others' doing.
+    pub(super) fn watch(server: Option<&'a Server>) -> anyhow::Result<Self> {
+        Ok(Self { server, at: Instant::now(), others: others(server)? })
+    }
+
+    /// How many cores others have kept busy since.
+    pub(super) fn cores(&self) -> anyhow::Result<f64> {
+        let others = others(self.server)?.saturating_sub(self.others);
+        Ok(others.as_secs_f64() / self.at.elapsed().as_secs_f64())
+    }
+}
+
+/// The processors' time that others have used since the machine was started.
+fn others(server: Option<&Server>) -> anyhow::Result<Duration> {
+    let own = clock_gettime(ClockId::ProcessCPUTime);
+    let own = Duration::new(own.tv_sec.unsigned_abs(), u32::try_from(own.tv_nsec).unwrap_or_default());
+    let servers = server.map_or(Ok(Duration::ZERO), Server::cpu_time)?;
+    let stat = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
+    let ticks = busy_ticks(&stat).context("/proc/stat does not tell of all processors together")?;
+    let busy = Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second())?;
+    Ok(busy.saturating_sub(own + servers))
+}
+
+/// The ticks in the first line of `/proc/stat` in which processors were not idle: `cpu user nice system idle iowait irq
+/// softirq steal guest guest_nice`, of which guests' count in user and nice already.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let fields: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields.as_slice() else {
+        return None;
+    };
+    Some(user + nice + system + irq + softirq + steal)
+}
+
+/// What rounds found, and in what weather.
+pub(super) struct Tries<T>(Vec<(f64, T)>);
+
+impl<T> Tries<T> {
+    pub(super) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Whether no further round is worth its while.
+    pub(super) fn are_enough(&self) -> bool {
+        let calm = self.0.iter().filter(|(cores, _)| *cores <= CALM).count();
+        calm >= ROUNDS || self.0.len() >= TRIES
+    }
+
+    pub(super) fn push(&mut self, cores: f64, found: T) {
+        self.0.push((cores, found));
+    }
+
+    /// The rounds that count: those in which others did least.
+    pub(super) fn conclude(mut self) -> (Vec<T>, Rounds) {
+        self.0.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        self.0.truncate(ROUNDS);
+        let cores = self.0.iter().map(|(cores, _)| *cores).collect();
+        (self.0.into_iter().map(|(_, found)| found).collect(), cores)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_that_are_idle_or_wait_for_a_disk_are_not_busy() {
+        let stat = "cpu  100 20 3 4000 500 6 7 8 90 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(busy_ticks(stat), Some(144));
+        assert_eq!((busy_ticks("cpu  1 2 3\n"), busy_ticks("")), (None, None));
+    }
+
+    #[test]
+    fn the_calmest_rounds_count_and_tries_end_when_there_are_enough() {
+        let mut tries = Tries::new();
+        for (cores, found) in [(0.0, 'a'), (2.0, 'b'), (0.05, 'c'), (0.01, 'd'), (0.02, 'e')] {
+            assert!(!tries.are_enough());
+            tries.push(cores, found);
+        }
+        assert!(!tries.are_enough(), "four are calm");
+        tries.push(0.1, 'f');
+        assert!(tries.are_enough());
+        let (found, cores) = tries.conclude();
+        assert_eq!((found, cores.median()), (vec!['a', 'd', 'e', 'c', 'f'], 0.02));
+    }
+}

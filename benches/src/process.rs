@@ -75,12 +75,7 @@ impl Server {
 
     /// The CPU time of all its threads, to a clock tick.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        // The name of the program, in brackets, may hold anything; utime and stime are the 12th and 13th after it.
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second())?)
+        cpu_time(self.child.id())
     }
 
     /// A figure of `/proc/PID/status` in bytes, such as `VmRSS`.
@@ -99,6 +94,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The CPU time that a process has used, and those that it started and that have ended since.
+pub(crate) fn cpu_time(id: u32) -> anyhow::Result<Duration> {
+    let path = format!("/proc/{id}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    // The name of the program, in brackets, may hold anything; the times, and those of children, are the 12th to 15th
+    // after it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    let ticks: u64 = fields.skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second())?)
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {

@@ -4,10 +4,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::figures::Rounds;
-use crate::process::Server;
+use crate::process::{Server, cpu_time};
 
 /// So many cores may be kept busy by others in a round that counts.
 const CALM: f64 = 0.1;
@@ -35,26 +34,20 @@ impl<'a> Weather<'a> {
     }
 }
 
-/// The processors' time that others have used since the machine was started.
+/// The processors' time that others have used, so far.
+///
+/// What a process has used that has ended is its parent's, so that nothing is lost. The sums in `/proc/stat` would not
+/// do: they go by who runs when a clock ticks, and miss half of what runs briefly after each tick.
 fn others(server: Option<&Server>) -> anyhow::Result<Duration> {
-    let own = clock_gettime(ClockId::ProcessCPUTime);
-    let own = Duration::new(own.tv_sec.unsigned_abs(), u32::try_from(own.tv_nsec).unwrap_or_default());
+    let mut others = Duration::ZERO;
+    for entry in fs::read_dir("/proc").context("reading /proc")? {
+        let id = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        // One that ends meanwhile is its parent's.
+        others += id.and_then(|id| cpu_time(id).ok()).unwrap_or_default();
+    }
+    let own = cpu_time(std::process::id())?;
     let servers = server.map_or(Ok(Duration::ZERO), Server::cpu_time)?;
-    let stat = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
-    let ticks = busy_ticks(&stat).context("/proc/stat does not tell of all processors together")?;
-    let busy = Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second())?;
-    Ok(busy.saturating_sub(own + servers))
-}
-
-/// The ticks in the first line of `/proc/stat` in which processors were not idle: `cpu user nice system idle iowait irq
-/// softirq steal guest guest_nice`, of which guests' count in user and nice already.
-fn busy_ticks(stat: &str) -> Option<u64> {
-    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
-    let fields: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
-    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields.as_slice() else {
-        return None;
-    };
-    Some(user + nice + system + irq + softirq + steal)
+    Ok(others.saturating_sub(own + servers))
 }
 
 /// What rounds found, and in what weather.
@@ -87,13 +80,6 @@ impl<T> Tries<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn processors_that_are_idle_or_wait_for_a_disk_are_not_busy() {
-        let stat = "cpu  100 20 3 4000 500 6 7 8 90 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
-        assert_eq!(busy_ticks(stat), Some(144));
-        assert_eq!((busy_ticks("cpu  1 2 3\n"), busy_ticks("")), (None, None));
-    }
 
     #[test]
     fn the_calmest_rounds_count_and_tries_end_when_there_are_enough() {

@@ -57,7 +57,13 @@ pub(crate) fn id(name: &str) -> anyhow::Result<ServableId> {
 pub(crate) fn load(platform: &dyn Platform, repository: &Path, name: &str) -> anyhow::Result<Box<dyn Model>> {
     let (id, directory) = (id(name)?, repository.join(name).join("1"));
     let (options, cancel) = (Options::new(), Cancellation::NEVER);
-    let request = LoadRequest { id: &id, directory: &directory, options: &options, cancel };
+    let request = LoadRequest {
+        id: &id,
+        directory: &directory,
+        options: &options,
+        cancel,
+        batcher: salver_core_platform::unbatched(),
+    };
     Ok(platform.load(&request)?)
 }
 

@@ -43,16 +43,19 @@
 //! }
 //! ```
 
+mod batcher;
 mod context;
 mod options;
 mod run;
 
+pub use batcher::{BatchQueue, Batcher, StepRequest, unbatched};
 pub use context::{RequestContext, RunContext, TraceContext};
 pub use options::{OptionValue, Options};
 pub use run::RunRequest;
 pub use salver_core_cancel::{CancelFlag, Cancellation};
 
 use std::path::Path;
+use std::sync::Arc;
 
 use salver_core_resource::{Allocation, Estimate};
 use salver_core_servable::ServableId;
@@ -144,7 +147,7 @@ impl Probe {
 }
 
 /// What a platform is given to load a model.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct LoadRequest<'a> {
     /// Which version of which model.
     pub id: &'a ServableId,
@@ -154,4 +157,16 @@ pub struct LoadRequest<'a> {
     pub options: &'a Options,
     /// Set when the load is no longer wanted.
     pub cancel: Cancellation<'a>,
+    /// What opens queues for steps inside the model; [`unbatched`] where nobody batches.
+    pub batcher: &'a Arc<dyn Batcher>,
+}
+
+impl std::fmt::Debug for LoadRequest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadRequest")
+            .field("id", self.id)
+            .field("directory", &self.directory)
+            .field("options", self.options)
+            .finish_non_exhaustive()
+    }
 }

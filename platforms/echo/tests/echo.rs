@@ -18,6 +18,7 @@ fn load_from(directory: &Path) -> Result<Box<dyn Model>, Status> {
         directory,
         options: &Options::new(),
         cancel: Cancellation::NEVER,
+        batcher: salver_core_platform::unbatched(),
     })
 }
 

@@ -102,7 +102,13 @@ fn status(name: &str) -> u64 {
 
 fn estimate(platform: &OnnxRuntime, directory: &Path, options: &Options) -> Option<Estimate> {
     let id = ServableId::new("m", Version::new(3).unwrap());
-    let request = LoadRequest { id: &id, directory, options, cancel: Cancellation::NEVER };
+    let request = LoadRequest {
+        id: &id,
+        directory,
+        options,
+        cancel: Cancellation::NEVER,
+        batcher: salver_core_platform::unbatched(),
+    };
     platform.estimate(&request).unwrap()
 }
 
@@ -170,8 +176,13 @@ fn a_file_that_is_no_model_cannot_be_estimated_and_a_missing_one_is_told_as_the_
     let directory = tempfile::tempdir().unwrap();
     let id = ServableId::new("m", Version::new(3).unwrap());
     let none = Options::new();
-    let request =
-        LoadRequest { id: &id, directory: directory.path(), options: &none, cancel: Cancellation::NEVER };
+    let request = LoadRequest {
+        id: &id,
+        directory: directory.path(),
+        options: &none,
+        cancel: Cancellation::NEVER,
+        batcher: salver_core_platform::unbatched(),
+    };
     let status = platform.estimate(&request).unwrap_err();
     assert!(status.message().contains("no `*.onnx` file"), "{status}");
     fs::write(directory.path().join("model.onnx"), b"\xffnot a model\n").unwrap();

@@ -122,7 +122,13 @@ fn a_load_that_is_no_longer_wanted_is_given_up() {
     let (id, cancel) = (ServableId::new("m", Version::new(1).unwrap()), CancelFlag::new());
     cancel.cancel();
     let (directory, options) = (fixtures().join("external"), options(&library));
-    let request = LoadRequest { id: &id, directory: &directory, options: &options, cancel: cancel.watch() };
+    let request = LoadRequest {
+        id: &id,
+        directory: &directory,
+        options: &options,
+        cancel: cancel.watch(),
+        batcher: salver_core_platform::unbatched(),
+    };
     refused(OnnxRuntime::new(LibrarySearch::new()).load(&request), Code::Cancelled, &[]);
 }
 

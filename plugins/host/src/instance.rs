@@ -74,7 +74,8 @@ impl Instance {
     pub(crate) fn load(recipe: &Recipe, cancel: Cancellation<'_>) -> Result<Arc<Self>, Failure> {
         let Recipe { table, id, directory, options } = recipe;
         let tables = params(options);
-        let request = load_request(&LoadRequest { id, directory, options, cancel }, &tables);
+        let batcher = salver_core_platform::unbatched();
+        let request = load_request(&LoadRequest { id, directory, options, cancel, batcher }, &tables);
         let mut loaded = abi::LoadedModel { model: std::ptr::null_mut(), table: std::ptr::null() };
         let mut said = Said::default();
         let sink = said.error_sink();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use salver_core_platform::{Batcher, unbatched};
+
 /// What the server offers its plugins.
 #[derive(Clone)]
 pub struct HostServices {
@@ -9,13 +11,15 @@ pub struct HostServices {
     pub cpu_threads: usize,
     /// Where figures of plugins go.
     pub metrics: Arc<dyn PluginMetrics>,
+    /// What opens queues for steps inside the plugins' models.
+    pub batcher: Arc<dyn Batcher>,
 }
 
-/// As many threads as the machine has, and no metrics.
+/// As many threads as the machine has, no metrics and no batching.
 impl Default for HostServices {
     fn default() -> Self {
         let cpu_threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { cpu_threads, metrics: Arc::new(NoMetrics) }
+        Self { cpu_threads, metrics: Arc::new(NoMetrics), batcher: Arc::clone(unbatched()) }
     }
 }
 

@@ -25,7 +25,13 @@ fn with(name: &str, value: &str) -> Options {
 fn estimate(platform: &dyn Platform, options: &Options) -> Result<Option<Estimate>, Status> {
     let id = ServableId::new("m", Version::new(1).unwrap());
     let directory = Path::new("/no/such/directory");
-    platform.estimate(&LoadRequest { id: &id, directory, options, cancel: Cancellation::NEVER })
+    platform.estimate(&LoadRequest {
+        id: &id,
+        directory,
+        options,
+        cancel: Cancellation::NEVER,
+        batcher: salver_core_platform::unbatched(),
+    })
 }
 
 /// So many bytes on this machine and so many on any GPU.

@@ -98,5 +98,11 @@ pub(crate) unsafe fn with_request<T>(
         )
     };
     let id = ServableId::new(&*name, version);
-    body(&LoadRequest { id: &id, directory, options: &options, cancel })
+    body(&LoadRequest {
+        id: &id,
+        directory,
+        options: &options,
+        cancel,
+        batcher: salver_core_platform::unbatched(),
+    })
 }

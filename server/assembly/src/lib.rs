@@ -69,7 +69,7 @@ impl Assembly {
     /// Where nothing can be served whatever happens: threads cannot be started.
     pub fn start(config: &ServeConfig, registry: Arc<Registry>) -> Result<Self, Status> {
         let metrics = Arc::new(Figures::new(Arc::clone(&registry)));
-        let services = HostServices { cpu_threads: config.cpu_threads, metrics };
+        let services = HostServices { cpu_threads: config.cpu_threads, metrics, ..HostServices::default() };
         let platforms = Platforms::open(&config.plugin_dirs, services, config.platform_options.clone());
         Self::with_platforms(config, platforms, registry)
     }
@@ -95,6 +95,7 @@ impl Assembly {
             served: served_options(config),
             observer: Arc::clone(&observer),
             drop_file_cache: config.loading.drop_file_cache,
+            batcher: Arc::clone(salver_core_platform::unbatched()),
             downloads: Downloads::new(CacheConfig {
                 folder: config.discovery.download_dir.clone(),
                 max_bytes: Some(config.discovery.download_bytes),

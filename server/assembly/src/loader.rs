@@ -7,7 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use salver_core_loader::{LoadContext, Loader};
 use salver_core_observe::{Metric, Observer};
-use salver_core_platform::{Cancellation, LoadRequest, Options, Platform};
+use salver_core_platform::{Batcher, Cancellation, LoadRequest, Options, Platform};
 use salver_core_resource::{Allocation, Estimate};
 use salver_core_servable::{Phase, ServableId};
 use salver_core_status::{Code, Status};
@@ -52,6 +52,8 @@ pub(crate) struct LoaderContext {
     pub(crate) drop_file_cache: bool,
     /// Where versions from elsewhere are brought to.
     pub(crate) downloads: Downloads,
+    /// What opens queues for steps inside models.
+    pub(crate) batcher: Arc<dyn Batcher>,
 }
 
 /// Where a version is stored.
@@ -120,7 +122,13 @@ impl ModelLoader {
         };
         let Chosen { directory, platform, options } = self.choose(id, directory)?;
         let cancel = context.cancel;
-        let request = LoadRequest { id, directory: &directory, options: &options, cancel };
+        let request = LoadRequest {
+            id,
+            directory: &directory,
+            options: &options,
+            cancel,
+            batcher: &self.context.batcher,
+        };
         let model = platform.load(&request).map_err(|status| in_folder(status, platform, &directory))?;
         if self.context.drop_file_cache {
             salver_server_memory::forget_files(&directory);
@@ -151,7 +159,13 @@ impl Loader for ModelLoader {
         };
         let Chosen { directory, platform, options } = self.choose(id, folder)?;
         let cancel = Cancellation::NEVER;
-        let request = LoadRequest { id, directory: &directory, options: &options, cancel };
+        let request = LoadRequest {
+            id,
+            directory: &directory,
+            options: &options,
+            cancel,
+            batcher: &self.context.batcher,
+        };
         let estimate =
             platform.estimate(&request).map_err(|status| in_folder(status, platform, &directory))?;
         match estimate {

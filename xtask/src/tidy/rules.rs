@@ -6,6 +6,7 @@
 pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("core", &["core"]),
     ("manager", &["core", "manager"]),
+    ("batching", &["core", "batching"]),
     ("plugins/abi", &["core"]),
     ("plugins/sdk", &["core", "plugins/abi"]),
     ("plugins/host", &["core", "plugins/abi"]),
@@ -14,15 +15,19 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("platforms/*/plugin", &["plugins/sdk", "platforms"]),
     ("platforms", &["core"]),
     ("proto", &[]),
-    ("server/config", &["core", "manager", "proto"]),
+    (
+        "server/config",
+        &["batching/concat", "batching/parameters", "batching/queue", "core", "manager", "proto"],
+    ),
     ("server/wire", &["core", "proto"]),
     ("server/json", &["core"]),
     ("server/memory", &[]),
     ("server/metrics", &["core"]),
-    ("server/inference", &["core"]),
+    ("server/inference", &["batching", "core"]),
     (
         "server/assembly",
         &[
+            "batching",
             "core",
             "manager",
             "plugins/host",
@@ -38,10 +43,10 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("server/listen", &["core", "server/http", "server/metrics"]),
     ("server/embed", &["core", "proto", "server"]),
     ("server/bin", &["core", "plugins/host", "proto", "server"]),
-    ("examples", &["core", "manager", "server", "platforms/echo"]),
+    ("examples", &["batching", "core", "manager", "server", "platforms/echo"]),
     ("tests/weights", &[]),
     ("tests", &["core", "proto", "platforms/echo", "tests/weights"]),
-    ("benches", &["core", "manager", "plugins", "platforms", "proto", "server", "tests/weights"]),
+    ("benches", &["batching", "core", "manager", "plugins", "platforms", "proto", "server", "tests/weights"]),
     ("xtask", &[]),
 ];
 

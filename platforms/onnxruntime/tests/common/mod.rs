@@ -56,7 +56,13 @@ pub(crate) fn load_by(
     options: &Options,
 ) -> Result<Box<dyn Model>, Status> {
     let id = ServableId::new("m", Version::new(3).unwrap());
-    platform.load(&LoadRequest { id: &id, directory, options, cancel: Cancellation::NEVER })
+    platform.load(&LoadRequest {
+        id: &id,
+        directory,
+        options,
+        cancel: Cancellation::NEVER,
+        batcher: salver_core_platform::unbatched(),
+    })
 }
 
 /// Loads one file of the fixtures.

@@ -94,7 +94,11 @@ pub(crate) fn own_platform(library: &Path, folder: &Path) -> (Arc<dyn Platform>,
     let copy = folder.join("own.so");
     std::fs::copy(library, &copy).unwrap();
     let figures = Arc::new(Figures::default());
-    let services = HostServices { cpu_threads: 3, metrics: Arc::clone(&figures) as Arc<dyn PluginMetrics> };
+    let services = HostServices {
+        cpu_threads: 3,
+        metrics: Arc::clone(&figures) as Arc<dyn PluginMetrics>,
+        ..HostServices::default()
+    };
     let plugin = Plugins::new(services).open(&copy).unwrap_or_else(|error| panic!("{error}"));
     (Arc::clone(&plugin.platforms()[0]), figures)
 }
@@ -141,7 +145,13 @@ pub(crate) fn load(
     options: &Options,
 ) -> Result<Box<dyn Model>, Status> {
     let id = ServableId::new("m", Version::new(1).unwrap());
-    platform.load(&LoadRequest { id: &id, directory, options, cancel: Cancellation::NEVER })
+    platform.load(&LoadRequest {
+        id: &id,
+        directory,
+        options,
+        cancel: Cancellation::NEVER,
+        batcher: salver_core_platform::unbatched(),
+    })
 }
 
 /// Runs the signature of this name on inputs that are all there, asking for every output.

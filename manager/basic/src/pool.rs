@@ -50,6 +50,11 @@ impl<J: Send + 'static> Pool<J> {
         Ok(())
     }
 
+    /// Whether no thread would take a job.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
     pub(crate) fn send(&self, job: J) {
         let _ = self.sender.send(Some(job));
     }

@@ -167,7 +167,13 @@ impl<L: Loader, X: Director<L>> Engine<L, X> {
         let pools = pools.as_mut().ok_or_else(ended)?;
         let worker = &pools.load_worker;
         let burst = pools.burst.get_or_insert_with(|| Pool::new(load_plan("salver-burst", None, worker)));
-        burst.resize(count).map_err(no_thread)?;
+        if let Err(error) = burst.resize(count) {
+            // A pool without threads would keep the loads that are sent to it.
+            if burst.is_empty() {
+                pools.burst = None;
+            }
+            return Err(no_thread(error));
+        }
         self.act(|_, registry| registry.set_load_slots(count));
         Ok(())
     }

@@ -108,12 +108,9 @@ pub(crate) fn make(out: &Path, platforms: &[Platform], debug: bool) -> anyhow::R
     for name in platforms.iter().filter_map(|platform| platform.library()) {
         let library = libraries::named(name)?;
         let fetched = fetch(&library)?;
-        for file in &library.files {
-            let to = match file.to.strip_prefix("licences") {
-                Ok(licence) => making.join("licences").join(name).join(licence),
-                Err(_) => making.join("lib").join(&file.to),
-            };
-            copy(&fetched.join(&file.to), to.parent().unwrap_or(&making))?;
+        copy_folder(&fetched.join("licences"), &making.join("licences").join(name))?;
+        for folder in [fetched.clone(), fetched.join("lib")] {
+            copy_libraries(&folder, &making.join("lib"), debug)?;
         }
         manifest.add_library(&library)?;
     }
@@ -190,6 +187,35 @@ fn copy(file: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let copy = folder.join(name);
     fs::copy(file, &copy).with_context(|| format!("copying {}", file.display()))?;
     Ok(copy)
+}
+
+/// Copies a folder and all in it.
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            copy_folder(&path, &to.join(path.file_name().unwrap_or_default()))?;
+        } else {
+            copy(&path, to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies the dynamic libraries that lie in a folder, if there is one.
+fn copy_libraries(from: &Path, to: &Path, debug: bool) -> anyhow::Result<()> {
+    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    for entry in entries {
+        let path = entry?.path();
+        let is_library = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"));
+        if is_library && path.is_file() {
+            let copy = copy(&path, to)?;
+            if !debug {
+                strip(&copy)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Takes the line tables out, which are most of the size. Names stay, for backtraces, and so do notes: a plugin is

@@ -5,30 +5,33 @@
 //! is repeated after a pause; a wheel that arrived whole is not fetched again, even if the program was stopped before
 //! it was unpacked; and what is in the cache is used without the network.
 
+mod libtorch;
+
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 use crate::cache::Cache;
 use crate::hash;
-use crate::libraries::{self, Library};
+use crate::libraries::{self, Library, Making};
 use crate::workspace::run as run_command;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which libraries; all of them where none is named
+    /// Which libraries; where none is named, those that are not optional
     #[arg(value_name = "LIBRARY")]
     names: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let wanted = if args.names.is_empty() {
-        libraries::all()?
+    let wanted: Vec<Library> = if args.names.is_empty() {
+        libraries::all()?.into_iter().filter(|library| !library.optional).collect()
     } else {
         args.names.iter().map(|name| libraries::named(name)).collect::<Result<_, _>>()?
     };
@@ -50,7 +53,11 @@ pub(crate) fn fetch(library: &Library) -> anyhow::Result<PathBuf> {
                 Some(wheel) => wheel,
                 None => download(library, partial)?,
             };
-            unpack(library, &wheel, folder)
+            unpack(library, &wheel, folder)?;
+            match library.make {
+                Some(Making::Libtorch) => libtorch::make(folder, &library.version),
+                None => Ok(()),
+            }
         })
         .with_context(|| format!("fetching {} {}", library.name, library.version))
 }
@@ -95,21 +102,42 @@ fn find_wheel(dir: &Path, sha256: &str) -> Option<PathBuf> {
 fn unpack(library: &Library, wheel: &Path, folder: &Path) -> anyhow::Result<()> {
     let mut archive = ZipArchive::new(File::open(wheel)?).context("opening the wheel")?;
     for file in &library.files {
-        let Ok(mut member) = archive.by_name(&file.from) else {
-            bail!("the wheel has no file `{}`", file.from);
-        };
-        let path = folder.join(&file.to);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        if !file.from.ends_with('/') {
+            unpack_one(&mut archive, &file.from, &folder.join(&file.to))?;
+            continue;
         }
-        let mut unpacked = File::create(&path).with_context(|| format!("making {}", path.display()))?;
-        std::io::copy(&mut member, &mut unpacked).with_context(|| format!("unpacking {}", file.from))?;
+        let names = archive.file_names().map(|name| Ok(name?.into_owned()));
+        let names: Vec<String> = names.collect::<Result<_, ZipError>>()?;
+        let inside = names.iter().filter_map(|name| Some((name, name.strip_prefix(&file.from)?)));
+        let inside: Vec<_> = inside.filter(|(_, below)| !below.is_empty() && !below.ends_with('/')).collect();
+        if inside.is_empty() {
+            bail!("the wheel has no folder `{}`", file.from);
+        }
+        for (name, below) in inside {
+            if !Path::new(below).components().all(|part| matches!(part, Component::Normal(_))) {
+                bail!("the wheel has a file `{name}`, whose path leads elsewhere");
+            }
+            unpack_one(&mut archive, name, &folder.join(&file.to).join(below))?;
+        }
     }
+    Ok(())
+}
+
+fn unpack_one(archive: &mut ZipArchive<File>, name: &str, path: &Path) -> anyhow::Result<()> {
+    let Ok(mut member) = archive.by_name(name) else {
+        bail!("the wheel has no file `{name}`");
+    };
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut unpacked = File::create(path).with_context(|| format!("making {}", path.display()))?;
+    std::io::copy(&mut member, &mut unpacked).with_context(|| format!("unpacking {name}"))?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::io::Write as _;
 
     use zip::ZipWriter;
@@ -152,6 +180,22 @@ mod tests {
             assert_eq!(fs::read_to_string(folder.join(&file.to)).unwrap(), file.from);
         }
         assert!(!folder.join("__init__.py").exists());
+    }
+
+    #[test]
+    fn a_named_folder_is_unpacked_with_all_that_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut library = libraries::named("onnxruntime").unwrap();
+        let member = r#"files = [{ from = "a/include/", to = "include" }]"#;
+        library.files = toml::from_str::<BTreeMap<String, _>>(member).unwrap().remove("files").unwrap();
+        let path = wheel(dir.path(), &[("a/include/x/y.h", "y"), ("a/include/z.h", "z"), ("a/other.h", "")]);
+        let folder = dir.path().join("folder");
+        unpack(&library, &path, &folder).unwrap();
+        assert_eq!(fs::read_to_string(folder.join("include/x/y.h")).unwrap(), "y");
+        assert_eq!(fs::read_to_string(folder.join("include/z.h")).unwrap(), "z");
+
+        let path = wheel(dir.path(), &[("a/include/../../z.h", "z")]);
+        assert!(unpack(&library, &path, &folder).unwrap_err().to_string().contains("leads elsewhere"));
     }
 
     #[test]

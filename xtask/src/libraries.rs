@@ -22,9 +22,22 @@ struct Table {
 pub(crate) struct Library {
     pub(crate) name: String,
     pub(crate) version: String,
+    /// Fetched only when it is named.
+    #[serde(default)]
+    pub(crate) optional: bool,
     pub(crate) wheel: Wheel,
     pub(crate) files: Vec<Member>,
+    /// What is made of the files, after they are unpacked.
+    pub(crate) make: Option<Making>,
     target: BTreeMap<String, Pin>,
+}
+
+/// What is made of the files of a library.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Making {
+    /// The rest of what a program that is linked with libtorch needs.
+    Libtorch,
 }
 
 /// A wheel's package on PyPI and the Python it is for, such as `311`.
@@ -35,7 +48,7 @@ pub(crate) struct Wheel {
     pub(crate) python: String,
 }
 
-/// A file that is taken out of the wheel, and where it goes.
+/// A file that is taken out of the wheel, and where it goes; or a folder, which `from` ends with a slash for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Member {
@@ -117,7 +130,8 @@ mod tests {
     #[test]
     fn a_library_or_processor_that_is_not_in_the_table_is_refused_with_what_is() {
         let error = named("onnxrutnime").unwrap_err().to_string();
-        assert_eq!(error, "there is no library `onnxrutnime`; there is: onnxruntime");
+        let known = "onnxruntime, libtorch, tensorflow, silero-vad";
+        assert_eq!(error, format!("there is no library `onnxrutnime`; there is: {known}"));
         let error = named("onnxruntime").unwrap().pin_for("riscv64").unwrap_err().to_string();
         assert_eq!(error, "no onnxruntime is pinned for riscv64, only for aarch64, x86_64");
     }

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bundle = test_bundle();
     let is_bare = |name: &String| BARE.contains(&name.as_str());
     if args.names.is_empty() || !args.names.iter().all(is_bare) {
-        bundle::make(&bundle, &bundle::Platform::ALL, false)?;
+        bundle::make(&bundle, &bundle::Platform::LIGHT, false)?;
     }
     let mut benches = cargo(["run", "--quiet", "--release", "--package", "salver-benches", "--"]);
     run_command(benches.args(&args.names).env("SALVER_BUNDLE", &bundle))

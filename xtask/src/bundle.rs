@@ -48,17 +48,22 @@ pub(crate) struct Args {
 pub(crate) enum Platform {
     /// ONNX models
     Onnxruntime,
+    /// TorchScript modules
+    Libtorch,
     /// Models that return their inputs, for tests and load
     Echo,
 }
 
 impl Platform {
+    /// Those that are small enough for every test run.
+    pub(crate) const LIGHT: [Self; 2] = [Self::Onnxruntime, Self::Echo];
     /// Every one of them.
-    pub(crate) const ALL: [Self; 2] = [Self::Onnxruntime, Self::Echo];
+    pub(crate) const ALL: [Self; 3] = [Self::Onnxruntime, Self::Libtorch, Self::Echo];
 
     fn name(self) -> &'static str {
         match self {
             Self::Onnxruntime => "onnxruntime",
+            Self::Libtorch => "libtorch",
             Self::Echo => "echo",
         }
     }
@@ -67,6 +72,7 @@ impl Platform {
     fn library(self) -> Option<&'static str> {
         match self {
             Self::Onnxruntime => Some("onnxruntime"),
+            Self::Libtorch => Some("libtorch"),
             Self::Echo => None,
         }
     }
@@ -91,7 +97,14 @@ pub(crate) fn make(out: &Path, platforms: &[Platform], debug: bool) -> anyhow::R
     platforms.dedup();
     let mut packages = vec![SERVER.to_owned()];
     packages.extend(platforms.iter().map(|platform| format!("salver-platforms-{}-plugin", platform.name())));
-    let built = build(&packages, debug)?;
+    let mut fetched = Vec::new();
+    for name in platforms.iter().filter_map(|platform| platform.library()) {
+        let library = libraries::named(name)?;
+        let folder = fetch(&library)?;
+        fetched.push((library, folder));
+    }
+    let libtorch = fetched.iter().find(|(library, _)| library.name == "libtorch");
+    let built = build(&packages, libtorch.map(|(_, folder)| &**folder), debug)?;
 
     // Two runs at once take turns: they may have the same place in mind.
     let _lock = cache::lock(&target().join(".bundle.lock"))?;
@@ -105,14 +118,12 @@ pub(crate) fn make(out: &Path, platforms: &[Platform], debug: bool) -> anyhow::R
             strip(&copy)?;
         }
     }
-    for name in platforms.iter().filter_map(|platform| platform.library()) {
-        let library = libraries::named(name)?;
-        let fetched = fetch(&library)?;
-        copy_folder(&fetched.join("licences"), &making.join("licences").join(name))?;
+    for (library, fetched) in &fetched {
+        copy_folder(&fetched.join("licences"), &making.join("licences").join(&library.name))?;
         for folder in [fetched.clone(), fetched.join("lib")] {
             copy_libraries(&folder, &making.join("lib"), debug)?;
         }
-        manifest.add_library(&library)?;
+        manifest.add_library(library)?;
     }
     licences::write(&making.join("licences"), &packages, manifest.target())?;
     manifest.add_files(&making)?;
@@ -146,8 +157,11 @@ fn beside(out: &Path, purpose: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Builds packages in one go; the programs and dynamic libraries that came out.
-fn build(packages: &[String], debug: bool) -> anyhow::Result<Vec<PathBuf>> {
+fn build(packages: &[String], libtorch: Option<&Path>, debug: bool) -> anyhow::Result<Vec<PathBuf>> {
     let mut build = cargo(["build", "--message-format=json-render-diagnostics"]);
+    if let Some(libtorch) = libtorch {
+        with_libtorch(&mut build, libtorch);
+    }
     if !debug {
         build.arg("--release");
     }
@@ -165,6 +179,11 @@ fn build(packages: &[String], debug: bool) -> anyhow::Result<Vec<PathBuf>> {
         bail!("{} made {built:?}, one file per package was wanted", line(&build));
     }
     Ok(built)
+}
+
+/// Lets cargo build what is linked with libtorch, which it only checks otherwise.
+pub(crate) fn with_libtorch(cargo: &mut Command, libtorch: &Path) {
+    cargo.arg("--no-default-features").env("LIBTORCH", libtorch).env("LD_LIBRARY_PATH", libtorch.join("lib"));
 }
 
 /// The program or dynamic library that a line of cargo's messages reports.

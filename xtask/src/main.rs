@@ -47,7 +47,7 @@ enum Task {
     #[command(hide = true)]
     Announce(demo::AnnounceArgs),
     /// Run every test, from units to the packed server and its real clients
-    Test,
+    Test(test::Args),
     /// Run the loom models: what is shared without locks, in every order that threads can take
     Loom,
     /// Check what the compiler does not: who depends on whom, descriptions, unsafe, sleeps in tests
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Task::Bundle(args) => bundle::run(&args),
         Task::Demo(args) => demo::run(&args),
         Task::Announce(args) => demo::announce(&args),
-        Task::Test => test::run(),
+        Task::Test(args) => test::run(&args),
         Task::Loom => loom::run(),
         Task::Tidy => tidy::run(),
         Task::Codegen(args) => codegen::run(&args),

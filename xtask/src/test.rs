@@ -4,6 +4,8 @@
 //! 2. the packed server, talked to by real clients;
 //! 3. the loom models of what is shared without locks.
 //!
+//! With `--all-platforms`, also the platforms whose libraries are large: their own tests, and the packed server with them.
+//!
 //! A step that fails does not keep the next from running. The line at the end, `N passed, N failed, N skipped`, adds up
 //! what each test program said.
 
@@ -27,7 +29,14 @@ pub(crate) fn test_bundle() -> PathBuf {
     target().join("test-bundle")
 }
 
-pub(crate) fn run() -> anyhow::Result<()> {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Test the platforms whose libraries are large, too: fetches and builds more than a gigabyte
+    #[arg(long)]
+    all_platforms: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let onnxruntime = libraries::named("onnxruntime")?;
     let library = fetch(&onnxruntime)?.join(format!("libonnxruntime.so.{}", onnxruntime.version));
     let python = python::interpreter()?;
@@ -38,8 +47,18 @@ pub(crate) fn run() -> anyhow::Result<()> {
     crates.env("SALVER_ONNXRUNTIME_LIBRARY", &library).env("SALVER_PYTHON", &python);
     step("the crates", &mut tally, |tally| count(&mut crates, tally));
 
+    if args.all_platforms {
+        step("libtorch", &mut tally, |tally| {
+            let libtorch = fetch(&libraries::named("libtorch")?)?;
+            let mut platform = cargo(["test", "--no-fail-fast", "--package", "salver-platforms-libtorch"]);
+            bundle::with_libtorch(&mut platform, &libtorch);
+            count(&mut platform, tally)
+        });
+    }
+
     step("end to end", &mut tally, |tally| {
-        bundle::make(&bundle, &Platform::ALL, false)?;
+        let platforms: &[Platform] = if args.all_platforms { &Platform::ALL } else { &Platform::LIGHT };
+        bundle::make(&bundle, platforms, false)?;
         let mut end_to_end = cargo(["test", "--no-fail-fast", "--package", "salver-tests"]);
         count(end_to_end.env("SALVER_BUNDLE", &bundle).env("SALVER_PYTHON", &python), tally)
     });

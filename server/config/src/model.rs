@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use salver_core_platform::Options;
+use salver_core_platform::{OptionValue, Options};
 use salver_core_servable::Version;
 use salver_core_status::{Quoted, Status};
 use salver_manager_source_file::VersionPolicy;
@@ -37,7 +37,7 @@ pub struct ModelSettings {
     pub memory_bytes: Option<u64>,
     /// Whether its versions are loaded at the start and stay, where others are loaded on demand.
     pub pin: bool,
-    /// Settings for the platform, over those of the server.
+    /// Settings for the platform, over those of the server. What is said under `[signature]` is one of them.
     pub options: Options,
 }
 
@@ -57,6 +57,8 @@ struct Raw {
     pin: bool,
     #[serde(default)]
     options: toml::Table,
+    /// For platforms whose files do not say what a model takes and returns.
+    signature: Option<toml::Table>,
 }
 
 impl ModelSettings {
@@ -107,9 +109,20 @@ impl ModelSettings {
             complete_marker: raw.complete_marker.map(file_name).transpose()?,
             memory_bytes: raw.memory.as_deref().map(parse_bytes).transpose()?.map(|bytes| bytes as u64),
             pin: raw.pin,
-            options: from_table(&raw.options)?,
+            options: with_signature(from_table(&raw.options)?, raw.signature)?,
         })
     }
+}
+
+/// A signature is for the platform to read, as a text.
+fn with_signature(mut options: Options, signature: Option<toml::Table>) -> Result<Options, String> {
+    let Some(signature) = signature else { return Ok(options) };
+    if options.iter().any(|(name, _)| name == "signature") {
+        return Err("there are a table [signature] and an option `signature`, one was wanted".to_owned());
+    }
+    let text = toml::to_string(&signature).map_err(|error| format!("[signature]: {error}"))?;
+    options.set("signature", OptionValue::Text(text));
+    Ok(options)
 }
 
 fn label((label, number): (String, i64)) -> Result<(String, Version), String> {
@@ -168,6 +181,17 @@ mod tests {
         assert_eq!(settings.platform.as_deref(), Some("onnxruntime"));
         assert_eq!(settings.version_policy, Some(VersionPolicy::All));
         assert_eq!(settings.options.int("intra_op_threads"), Ok(Some(2)));
+    }
+
+    #[test]
+    fn a_signature_is_handed_to_the_platform_as_it_is_written() {
+        let text = "[signature]\ninputs = [{ name = \"x\", dtype = \"FP32\", shape = [-1, 64] }]\n";
+        let settings = ModelSettings::parse(text).unwrap();
+        let signature = settings.options.text("signature").unwrap().unwrap();
+        let table = |text| toml::from_str::<toml::Table>(text).unwrap();
+        assert_eq!(table(signature), table(&text.replace("[signature]\n", "")));
+        let twice = format!("{text}[options]\nsignature = \"\"\n");
+        assert!(ModelSettings::parse(&twice).unwrap_err().contains("one was wanted"));
     }
 
     #[test]

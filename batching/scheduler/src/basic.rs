@@ -27,6 +27,11 @@ impl<T: Task> BasicScheduler<T> {
         let queue = Scheduler::start(pool, clock)?.add_queue(queue, consumer)?;
         Ok(Self { queue })
     }
+
+    /// Takes no more tasks, and waits until those that waited have run. Blocks.
+    pub fn close(self) {
+        self.queue.close();
+    }
 }
 
 impl<T: Task> std::ops::Deref for BasicScheduler<T> {

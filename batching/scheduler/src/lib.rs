@@ -5,11 +5,19 @@
 //! at which one will be.
 
 mod basic;
+mod core;
+mod crew;
+mod limit;
 mod options;
+mod pool;
 mod scheduler;
 mod streaming;
+mod sync;
 
 pub use basic::BasicScheduler;
 pub use options::{InFlight, PoolOptions, QueueOrder};
 pub use scheduler::{Consumer, QueueHandle, Scheduler};
 pub use streaming::{BatchStream, StreamingOptions, StreamingScheduler};
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,6 +1,7 @@
 //! The settings of a pool.
 
-use salver_batching_tune::AdaptiveOptions;
+use salver_batching_tune::{AdaptiveOptions, InFlightLimit};
+use salver_core_status::Status;
 
 /// The settings of a pool of threads that run batches.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,4 +34,40 @@ pub enum InFlight {
     Threads,
     /// As many as is found to bring the lowest latency; queues do not wait for their time-out then.
     Adaptive(AdaptiveOptions),
+}
+
+/// More threads than this are a mistake: each may hold a batch.
+const MAX_THREADS: usize = 4096;
+
+impl PoolOptions {
+    /// Whether the options make sense together.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT that names the option, what it is and what was wanted.
+    pub fn check(&self) -> Result<(), Status> {
+        check_threads(&self.name, self.threads)?;
+        if let InFlight::Adaptive(adaptive) = &self.in_flight {
+            InFlightLimit::new(adaptive.clone())?;
+            if adaptive.max_limit > self.threads as f64 {
+                return Err(Status::invalid_argument(format!(
+                    "in_flight.max_limit is {}, at most num_batch_threads ({}) was wanted",
+                    adaptive.max_limit, self.threads
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the operating system would refuse, or nobody means.
+pub(crate) fn check_threads(name: &str, threads: usize) -> Result<(), Status> {
+    if !(1..=MAX_THREADS).contains(&threads) {
+        return Err(Status::invalid_argument(format!(
+            "num_batch_threads is {threads}, 1 to {MAX_THREADS} was wanted"
+        )));
+    }
+    if name.contains('\0') {
+        return Err(Status::invalid_argument("thread_pool_name contains a NUL, which no thread's name can"));
+    }
+    Ok(())
 }

@@ -1,13 +1,18 @@
 //! One pool, many queues.
 
+use std::fmt;
+use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use salver_batching_queue::{Batch, Dropped, Queue, QueueOptions, Refused, Task};
+use salver_batching_queue::{Batch, Dropped, Queue, QueueOptions, Refused, Task, TimeoutAction};
 use salver_core_clock::Clock;
 use salver_core_status::Status;
 
 use crate::PoolOptions;
+use crate::core::Core;
+use crate::limit::Limit;
+use crate::pool::{Pool, tell};
+use crate::sync::{Event, JoinHandle, Mutex};
 
 /// What runs the batches of one queue. Called from the threads of the pool, several at once.
 pub trait Consumer<T>: Send + Sync + 'static {
@@ -21,19 +26,20 @@ pub trait Consumer<T>: Send + Sync + 'static {
 /// A pool of threads that take batches from many queues. Clones share it; the threads end when the last clone and the
 /// last queue are gone and nothing waits any more.
 pub struct Scheduler<T: Task> {
-    options: Arc<PoolOptions>,
-    clock: Arc<dyn Clock>,
-    tasks: std::marker::PhantomData<fn(T)>,
+    owner: Arc<Owner<T>>,
 }
 
-impl<T: Task> Clone for Scheduler<T> {
-    fn clone(&self) -> Self {
-        Self {
-            options: Arc::clone(&self.options),
-            clock: Arc::clone(&self.clock),
-            tasks: std::marker::PhantomData,
-        }
-    }
+/// Ends the threads when it is dropped. The threads have the pool, and not this.
+struct Owner<T: Task> {
+    options: PoolOptions,
+    pool: Arc<Pool<T>>,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    has_rejecter: bool,
 }
 
 impl<T: Task> Scheduler<T> {
@@ -42,32 +48,79 @@ impl<T: Task> Scheduler<T> {
     /// # Errors
     /// INVALID_ARGUMENT that names the option; RESOURCE_EXHAUSTED where a thread cannot be started.
     pub fn start(options: PoolOptions, clock: Arc<dyn Clock>) -> Result<Self, Status> {
-        Ok(Self { options: Arc::new(options), clock, tasks: std::marker::PhantomData })
+        options.check()?;
+        let core = Core::new(options.order, Limit::new(&options)?, clock.now());
+        let pool = Arc::new(Pool::new(core, clock, options.threads));
+        let owner = Arc::new(Owner { options, pool, threads: Mutex::default() });
+        for worker in 0..owner.options.threads {
+            // Those that were started end with the owner.
+            let thread = owner.pool.start_worker(&owner.options.name, worker).map_err(no_thread)?;
+            owner.threads.lock().handles.push(thread);
+        }
+        Ok(Self { owner })
     }
 
     /// The settings it was started with.
     pub fn options(&self) -> &PoolOptions {
-        &self.options
+        &self.owner.options
     }
 
     /// Adds a queue, whose batches `consumer` runs.
     ///
     /// # Errors
-    /// Those of [`QueueOptions::check`].
+    /// Those of [`QueueOptions::check`]; RESOURCE_EXHAUSTED where its tasks can wait too long, and the thread that
+    /// answers them then cannot be started.
     pub fn add_queue(
         &self,
         options: QueueOptions,
         consumer: Arc<dyn Consumer<T>>,
     ) -> Result<QueueHandle<T>, Status> {
-        let queue = Mutex::new(Queue::new(options)?);
-        Ok(QueueHandle { scheduler: self.clone(), queue, consumer })
+        let can_reject = can_reject(&options);
+        let queue = Queue::new(options)?;
+        if can_reject {
+            self.owner.need_rejecter()?;
+        }
+        let (slot, gone) = self.owner.pool.core.lock().add(queue, Arc::clone(&consumer), can_reject);
+        Ok(QueueHandle { owner: Arc::clone(&self.owner), slot, gone, consumer })
+    }
+
+    /// Looks at the clock: for a clock that jumps, as in a test.
+    pub fn nudge(&self) {
+        self.owner.pool.look();
+    }
+
+    /// The threads, to be joined once the pool has been let go.
+    #[cfg(test)]
+    pub(crate) fn take_threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut self.owner.threads.lock().handles)
+    }
+}
+
+impl<T: Task> Owner<T> {
+    /// Most pools never have one: it is a thread that only wakes for tasks which wait too long.
+    fn need_rejecter(&self) -> Result<(), Status> {
+        let mut threads = self.threads.lock();
+        if !threads.has_rejecter {
+            let thread = self.pool.start_rejecter(&self.options.name).map_err(no_thread)?;
+            threads.handles.push(thread);
+            threads.has_rejecter = true;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Task> Drop for Owner<T> {
+    fn drop(&mut self) {
+        // Not joined: it may be one of them that drops the last queue.
+        self.pool.end();
     }
 }
 
 /// A queue of a [`Scheduler`]. Dropping it lets what waits run, and takes no more; it does not wait for that.
 pub struct QueueHandle<T: Task> {
-    scheduler: Scheduler<T>,
-    queue: Mutex<Queue<T>>,
+    owner: Arc<Owner<T>>,
+    slot: usize,
+    gone: Arc<Event>,
     consumer: Arc<dyn Consumer<T>>,
 }
 
@@ -75,38 +128,41 @@ impl<T: Task> QueueHandle<T> {
     /// Lets a task wait for its batch. Does not block.
     ///
     /// # Errors
-    /// Those of [`Queue::push`]; UNAVAILABLE where the pool is gone.
+    /// Those of [`Queue::push`]. The consumer has been told of tasks that made way: `dropped` is empty.
     pub fn schedule(&self, task: T) -> Result<(), Refused<T>> {
-        self.schedule_or_run(task)
+        let pool = &self.owner.pool;
+        let now = pool.clock.now();
+        let (pushed, wake) = pool.core.lock().push(self.slot, task, now);
+        pool.wake(wake);
+        pushed.map_err(|refused| self.told(refused))
     }
 
     /// The same; but where nobody else waits, a batch may run at once and no thread of the pool has a use for it, it is
-    /// run here, on the calling thread, in that thread's place.
+    /// run here, on the calling thread, in that thread's place. One at most: what becomes ready meanwhile is the pool's.
     ///
     /// # Errors
     /// As [`schedule`](Self::schedule).
     pub fn schedule_or_run(&self, task: T) -> Result<(), Refused<T>> {
-        let now = self.scheduler.clock.now();
-        let taken = {
-            let mut queue = self.queue.lock();
-            queue.push(task, now)?;
-            queue.take(now)
-        };
-        taken.dropped.into_iter().for_each(|dropped| self.consumer.dropped(dropped));
-        if let Some(batch) = taken.batch {
-            self.consumer.run(batch);
+        let pool = &self.owner.pool;
+        let now = pool.clock.now();
+        let (pushed, wake) = pool.core.lock().push_or_take(self.slot, task, now);
+        pool.wake(wake);
+        if let Some(work) = pushed.map_err(|refused| self.told(refused))? {
+            pool.run_here(work);
         }
         Ok(())
     }
 
-    /// Takes no more tasks, and waits until those that waited have run. Blocks.
+    /// Takes no more tasks, and waits until those that waited have run. Blocks; for ever where its own consumer calls it.
     pub fn close(self) {
-        self.queue.lock().close();
+        let gone = Arc::clone(&self.gone);
+        drop(self);
+        gone.wait();
     }
 
     /// How many tasks wait.
     pub fn len(&self) -> usize {
-        self.queue.lock().len()
+        self.look(Queue::len)
     }
 
     /// Whether nothing waits.
@@ -116,6 +172,57 @@ impl<T: Task> QueueHandle<T> {
 
     /// How many tasks of one row could be scheduled now.
     pub fn capacity(&self) -> usize {
-        self.queue.lock().capacity()
+        self.look(Queue::capacity)
+    }
+
+    /// The pool that it is of.
+    pub fn scheduler(&self) -> Scheduler<T> {
+        Scheduler { owner: Arc::clone(&self.owner) }
+    }
+
+    fn look(&self, look: impl FnOnce(&Queue<T>) -> usize) -> usize {
+        self.owner.pool.core.lock().queue(self.slot).map_or(0, look)
+    }
+
+    fn told(&self, mut refused: Refused<T>) -> Refused<T> {
+        tell(&self.consumer, std::mem::take(&mut refused.dropped));
+        refused
+    }
+}
+
+impl<T: Task> Drop for QueueHandle<T> {
+    fn drop(&mut self) {
+        self.owner.pool.close(self.slot);
+    }
+}
+
+/// Whether a task can wait so long that it is answered instead of being run.
+fn can_reject(options: &QueueOptions) -> bool {
+    options.levels.iter().any(|level| {
+        let policy = &level.policy;
+        let has_timeout = policy.default_timeout.is_some() || policy.allow_timeout_override;
+        has_timeout && policy.timeout_action == TimeoutAction::Reject
+    })
+}
+
+fn no_thread(error: io::Error) -> Status {
+    Status::resource_exhausted(format!("starting the threads of a batch pool: {error}"))
+}
+
+impl<T: Task> Clone for Scheduler<T> {
+    fn clone(&self) -> Self {
+        Self { owner: Arc::clone(&self.owner) }
+    }
+}
+
+impl<T: Task> fmt::Debug for Scheduler<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler").field("options", self.options()).finish_non_exhaustive()
+    }
+}
+
+impl<T: Task> fmt::Debug for QueueHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueHandle").field("options", &self.owner.options).finish_non_exhaustive()
     }
 }

@@ -50,6 +50,8 @@ pub(crate) enum Platform {
     Onnxruntime,
     /// TorchScript modules
     Libtorch,
+    /// TensorFlow SavedModels
+    Tensorflow,
     /// Models that return their inputs, for tests and load
     Echo,
 }
@@ -58,12 +60,13 @@ impl Platform {
     /// Those that are small enough for every test run.
     pub(crate) const LIGHT: [Self; 2] = [Self::Onnxruntime, Self::Echo];
     /// Every one of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Onnxruntime, Self::Libtorch, Self::Echo];
+    pub(crate) const ALL: [Self; 4] = [Self::Onnxruntime, Self::Libtorch, Self::Tensorflow, Self::Echo];
 
     fn name(self) -> &'static str {
         match self {
             Self::Onnxruntime => "onnxruntime",
             Self::Libtorch => "libtorch",
+            Self::Tensorflow => "tensorflow",
             Self::Echo => "echo",
         }
     }
@@ -73,6 +76,7 @@ impl Platform {
         match self {
             Self::Onnxruntime => Some("onnxruntime"),
             Self::Libtorch => Some("libtorch"),
+            Self::Tensorflow => Some("tensorflow"),
             Self::Echo => None,
         }
     }

@@ -54,6 +54,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             bundle::with_libtorch(&mut platform, &libtorch);
             count(&mut platform, tally)
         });
+        step("TensorFlow", &mut tally, |tally| {
+            let tensorflow = fetch(&libraries::named("tensorflow")?)?.join("libtensorflow_cc.so.2");
+            let mut platform = cargo(["test", "--no-fail-fast", "--package", "salver-platforms-tensorflow"]);
+            count(platform.env("SALVER_TENSORFLOW_LIBRARY", tensorflow), tally)
+        });
     }
 
     step("end to end", &mut tally, |tally| {

@@ -1,5 +1,5 @@
 //! TorchScript modules, loaded and run as the server does.
-#![cfg(not(feature = "check-only"))]
+#![cfg(all(test, not(feature = "check-only")))]
 
 use std::path::{Path, PathBuf};
 use std::thread;

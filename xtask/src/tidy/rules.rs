@@ -13,6 +13,7 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("plugins/examples", &["plugins/sdk"]),
     ("plugins/misbehaving", &["plugins/sdk"]),
     ("platforms/*/plugin", &["plugins/sdk", "platforms"]),
+    ("platforms/tensorflow", &["core", "platforms/tensorflow-sys"]),
     ("platforms", &["core"]),
     ("proto", &[]),
     (
@@ -57,7 +58,7 @@ pub(super) const TESTS_MAY_DEPEND: &[&str] = &["core", "proto", "platforms/echo"
 pub(super) const FENCED: &[(&str, &[&str])] = &[
     // Each at home in one crate: what is there can be replaced.
     ("abi_stable", &["plugins/abi"]),
-    ("libloading", &["plugins/host"]),
+    ("libloading", &["platforms/tensorflow-sys", "plugins/host"]),
     ("ort", &["platforms/onnxruntime"]),
     ("object_store", &["manager/source-object-store"]),
     ("reqwest", &["manager/source-object-store"]),
@@ -65,7 +66,8 @@ pub(super) const FENCED: &[(&str, &[&str])] = &[
     // A runtime and a network belong to the server: a library user brings their own, or none.
     ("axum", &["server", "tests", "benches"]),
     ("hyper", &["server", "tests", "benches"]),
-    ("prost", &["server", "proto", "xtask/codegen", "tests", "benches"]),
+    // The TensorFlow platform reads signatures out of SavedModels.
+    ("prost", &["platforms/tensorflow", "server", "proto", "xtask/codegen", "tests", "benches"]),
     // The source of object stores keeps a runtime of its own out of sight: whatever speaks to them is asynchronous.
     ("tokio", &["manager/source-object-store", "server", "examples", "tests", "benches"]),
     ("tonic", &["server", "proto", "xtask/codegen", "tests", "benches"]),
@@ -79,8 +81,14 @@ pub(super) const CORE_KNOWS: &[&str] =
     &["bytemuck", "bytes", "crossbeam-utils", "half", "loom", "proptest", "smallvec", "thiserror", "tracing"];
 
 /// Where `unsafe` may be: at the edges to code that is not Rust.
-pub(super) const MAY_BE_UNSAFE: &[&str] =
-    &["platforms/onnxruntime", "plugins/abi", "plugins/host", "plugins/sdk", "server/memory"];
+pub(super) const MAY_BE_UNSAFE: &[&str] = &[
+    "platforms/onnxruntime",
+    "platforms/tensorflow-sys",
+    "plugins/abi",
+    "plugins/host",
+    "plugins/sdk",
+    "server/memory",
+];
 
 /// Files past this many lines are worth a look for a second idea in them.
 pub(super) const LONG: usize = 500;

@@ -86,6 +86,17 @@ impl Strings {
         self.spans.iter().map(|&(start, length)| self.buffer.slice(start..start + length))
     }
 
+    /// The buffer that the elements lie in, shared.
+    pub fn buffer(&self) -> &Bytes {
+        &self.buffer
+    }
+
+    /// Where in the [`buffer`](Self::buffer) each element lies: start and length. The inverse of
+    /// [`from_spans`](Self::from_spans).
+    pub fn spans(&self) -> &[(usize, usize)] {
+        &self.spans
+    }
+
     /// Borrows the elements.
     pub fn view(&self) -> StringsView<'_> {
         StringsView(Repr::Spans { buffer: &self.buffer, spans: &self.spans })

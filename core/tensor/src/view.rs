@@ -119,7 +119,9 @@ pub(crate) fn check_fixed(dtype: DType, shape: &Shape, bytes: &[u8]) -> Result<(
     if bytes.len() != wanted {
         return Err(Error::ByteCount { dtype, shape: shape.clone(), wanted, found: bytes.len() });
     }
+    // All bytes at once, in vectors; one by one only to name the first that is wrong.
     if dtype == DType::Bool
+        && bytes.iter().fold(0, |all, byte| all | byte) > 1
         && let Some((index, &value)) = bytes.iter().enumerate().find(|(_, value)| **value > 1)
     {
         return Err(Error::NotBool { index, value });

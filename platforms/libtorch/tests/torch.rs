@@ -1,5 +1,6 @@
 //! TorchScript modules, loaded and run as the server does.
-#![cfg(all(test, not(feature = "check-only")))]
+#![cfg(test)]
+#![cfg(not(feature = "check-only"))]
 
 use std::path::{Path, PathBuf};
 use std::thread;

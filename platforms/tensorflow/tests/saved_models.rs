@@ -96,12 +96,12 @@ fn half_plus_two_is_half_plus_two_by_every_signature() {
     let model = load("half_plus_two", &library);
     let x = tensor(&[3, 1], vec![1_f32, 2., 5.]);
     let y = tensor(&[3, 1], vec![2.5_f32, 3., 4.5]);
-    assert_eq!(run(&*model, "serving_default", &[x]).unwrap(), [y.clone()]);
+    assert_eq!(run(&*model, "serving_default", &[x]).unwrap(), std::slice::from_ref(&y));
     assert_eq!(run(&*model, "", &[tensor(&[1, 1], vec![-4_f32])]).unwrap(), [tensor(&[1, 1], vec![0_f32])]);
     let examples: Vec<_> = [1., 2., 5.].map(example).to_vec();
     let examples: Vec<&[u8]> = examples.iter().map(Vec::as_slice).collect();
     for signature in ["regress_x_to_y", "classify_x_to_y"] {
-        assert_eq!(run(&*model, signature, &[strings(&examples)]).unwrap(), [y.clone()]);
+        assert_eq!(run(&*model, signature, &[strings(&examples)]).unwrap(), std::slice::from_ref(&y));
     }
     let methods: Vec<_> = model.signatures().iter().map(|signature| signature.method.as_str()).collect();
     let wanted = ["tensorflow/serving/classify", "tensorflow/serving/regress", "tensorflow/serving/predict"];

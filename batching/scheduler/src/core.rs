@@ -108,6 +108,17 @@ pub(crate) enum Next<T> {
     End,
 }
 
+/// What a test sees of a core.
+#[cfg(all(test, not(loom)))]
+pub(crate) struct Seen {
+    pub(crate) has_room: bool,
+    pub(crate) in_flight: usize,
+    pub(crate) limit: usize,
+    pub(crate) is_ready: bool,
+    pub(crate) due: Option<Instant>,
+    pub(crate) rejects_at: Option<Instant>,
+}
+
 impl<T: Task> Core<T> {
     pub(crate) fn new(order: QueueOrder, limit: Limit, now: Instant) -> Self {
         Self {
@@ -240,7 +251,7 @@ impl<T: Task> Core<T> {
         let mut works = Vec::new();
         for id in 0..self.slots.len() {
             let Some(slot) = self.slots.get_mut(id).and_then(Option::as_mut) else { continue };
-            if !slot.queue.rejects_at().is_some_and(|at| at <= now) {
+            if slot.queue.rejects_at().is_none_or(|at| at > now) {
                 continue;
             }
             let dropped = slot.queue.reject(now);
@@ -251,6 +262,19 @@ impl<T: Task> Core<T> {
         }
         self.rejects_at = self.slots.iter().flatten().filter_map(|slot| slot.queue.rejects_at()).min();
         (works, self.rejects_at)
+    }
+
+    /// What a test sees of it.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            has_room: self.has_room(),
+            in_flight: self.in_flight,
+            limit: self.limit.now(),
+            is_ready: !self.ready.is_empty(),
+            due: self.next_due(),
+            rejects_at: self.slots.iter().flatten().filter_map(|slot| slot.queue.rejects_at()).min(),
+        }
     }
 
     /// Whether nothing will come any more.

@@ -19,5 +19,10 @@ pub use options::{InFlight, PoolOptions, QueueOrder};
 pub use scheduler::{Consumer, QueueHandle, Scheduler};
 pub use streaming::{BatchStream, StreamingOptions, StreamingScheduler};
 
-#[cfg(all(test, not(loom)))]
+#[cfg(not(loom))]
+#[cfg(test)]
 mod tests;
+
+#[cfg(loom)]
+#[cfg(test)]
+mod models;

@@ -51,7 +51,7 @@ impl<T: Task> Scheduler<T> {
         options.check()?;
         let core = Core::new(options.order, Limit::new(&options)?, clock.now());
         let pool = Arc::new(Pool::new(core, clock, options.threads));
-        let owner = Arc::new(Owner { options, pool, threads: Mutex::default() });
+        let owner = Arc::new(Owner { options, pool, threads: Mutex::new(Threads::default()) });
         for worker in 0..owner.options.threads {
             // Those that were started end with the owner.
             let thread = owner.pool.start_worker(&owner.options.name, worker).map_err(no_thread)?;

@@ -1,6 +1,8 @@
 //! The pool with its threads. Nothing sleeps: the device is stepped by hand, and so is the clock.
 
 mod fixture;
+mod schedules;
+mod streaming;
 
 use std::sync::Arc;
 use std::time::Duration;

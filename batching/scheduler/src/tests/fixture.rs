@@ -25,16 +25,21 @@ pub(crate) fn queue(size: usize, batch_timeout: Duration) -> QueueOptions {
     QueueOptions { levels: vec![level], ..QueueOptions::default() }
 }
 
-/// A task of one row.
+/// A task.
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) number: u64,
+    pub(crate) rows: usize,
     pub(crate) level: Option<usize>,
 }
 
 impl Item {
     pub(crate) fn new(number: u64) -> Self {
-        Self { number, level: None }
+        Self::of_rows(number, 1)
+    }
+
+    pub(crate) fn of_rows(number: u64, rows: usize) -> Self {
+        Self { number, rows, level: None }
     }
 }
 
@@ -44,7 +49,7 @@ impl Task for Item {
     fn key(&self) {}
 
     fn size(&self) -> usize {
-        1
+        self.rows
     }
 
     fn level(&self) -> Option<usize> {

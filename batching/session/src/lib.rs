@@ -5,9 +5,20 @@
 //! pool that its options name.
 
 mod batcher;
+mod front;
+mod group;
+mod instruments;
+mod names;
+mod order;
 mod pools;
+mod reply;
+mod request;
 mod session;
+mod signature;
+mod status;
 
 pub use batcher::SubBatcher;
 pub use pools::Pools;
-pub use session::{Call, NotBatched, Session, SessionTask};
+pub use request::SessionTask;
+pub use session::{Call, NotBatched, Session};
+pub use status::{BatchingStatus, SignatureStatus};

@@ -45,6 +45,20 @@ pub enum Metric {
     ModelCacheVersions,
     /// Requests that wait for their model to be loaded.
     ModelCacheWaiting,
+    /// Rows of the batches that were run, padding counted; as many observations as batches.
+    BatchRows,
+    /// Rows of a batch, padding left out, over the most that a batch may have.
+    BatchFill,
+    /// Rows that were run as padding.
+    BatchPaddingRows,
+    /// Elements of inputs that were run as padding, in rows of padding and in rows made longer.
+    BatchPaddingElements,
+    /// Time requests waited for their batch to be run.
+    BatchQueueDuration,
+    /// Requests that wait for their batch.
+    BatchQueuedRequests,
+    /// Requests that were not run, by reason: cancelled, expired, timeout, full, too_large.
+    BatchDrops,
 }
 
 /// How a metric's values add up.
@@ -56,11 +70,15 @@ pub enum Kind {
     Gauge,
     /// A distribution of seconds; recording adds one observation.
     Seconds,
+    /// A distribution of whole numbers, 1 or more; recording adds one observation.
+    Sizes,
+    /// A distribution of parts of 1; recording adds one observation.
+    Ratio,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 17] = [
+    pub const ALL: [Metric; 24] = [
         Metric::Requests,
         Metric::RequestDuration,
         Metric::RunDuration,
@@ -78,6 +96,13 @@ impl Metric {
         Metric::ModelCacheBudgetBytes,
         Metric::ModelCacheVersions,
         Metric::ModelCacheWaiting,
+        Metric::BatchRows,
+        Metric::BatchFill,
+        Metric::BatchPaddingRows,
+        Metric::BatchPaddingElements,
+        Metric::BatchQueueDuration,
+        Metric::BatchQueuedRequests,
+        Metric::BatchDrops,
     ];
 
     /// The name, without the suffix that an exposition format adds to counters.
@@ -100,6 +125,13 @@ impl Metric {
             Metric::ModelCacheBudgetBytes => "salver_model_cache_budget_bytes",
             Metric::ModelCacheVersions => "salver_model_cache_versions",
             Metric::ModelCacheWaiting => "salver_model_cache_waiting",
+            Metric::BatchRows => "salver_batch_rows",
+            Metric::BatchFill => "salver_batch_fill_ratio",
+            Metric::BatchPaddingRows => "salver_batch_padding_rows",
+            Metric::BatchPaddingElements => "salver_batch_padding_elements",
+            Metric::BatchQueueDuration => "salver_batch_queue_duration_seconds",
+            Metric::BatchQueuedRequests => "salver_batch_queued_requests",
+            Metric::BatchDrops => "salver_batch_drops",
         }
     }
 
@@ -133,6 +165,13 @@ impl Metric {
             Metric::ModelCacheBudgetBytes => "Memory that versions loaded on demand may take together",
             Metric::ModelCacheVersions => "Versions that are loaded, where models are loaded on demand",
             Metric::ModelCacheWaiting => "Requests that wait for their model to be loaded",
+            Metric::BatchRows => "Rows of the batches that were run, padding counted",
+            Metric::BatchFill => "Rows of a batch, padding left out, over the most that a batch may have",
+            Metric::BatchPaddingRows => "Rows that were run as padding",
+            Metric::BatchPaddingElements => "Elements of inputs that were run as padding",
+            Metric::BatchQueueDuration => "Time requests waited for their batch to be run",
+            Metric::BatchQueuedRequests => "Requests that wait for their batch",
+            Metric::BatchDrops => "Requests that were not run, by reason",
         }
     }
 
@@ -145,17 +184,24 @@ impl Metric {
             | Metric::ModelCacheHits
             | Metric::ModelCacheMisses
             | Metric::ModelCacheRefusals
-            | Metric::ModelCacheEvictions => Kind::Counter,
+            | Metric::ModelCacheEvictions
+            | Metric::BatchPaddingRows
+            | Metric::BatchPaddingElements
+            | Metric::BatchDrops => Kind::Counter,
             Metric::QueuedRequests
             | Metric::ModelAvailable
             | Metric::ModelCacheBytes
             | Metric::ModelCacheBudgetBytes
             | Metric::ModelCacheVersions
-            | Metric::ModelCacheWaiting => Kind::Gauge,
+            | Metric::ModelCacheWaiting
+            | Metric::BatchQueuedRequests => Kind::Gauge,
             Metric::RequestDuration
             | Metric::RunDuration
             | Metric::LoadDuration
-            | Metric::LoadPhaseDuration => Kind::Seconds,
+            | Metric::LoadPhaseDuration
+            | Metric::BatchQueueDuration => Kind::Seconds,
+            Metric::BatchRows => Kind::Sizes,
+            Metric::BatchFill => Kind::Ratio,
         }
     }
 
@@ -177,6 +223,13 @@ impl Metric {
             | Metric::ModelCacheBudgetBytes
             | Metric::ModelCacheVersions
             | Metric::ModelCacheWaiting => &[],
+            Metric::BatchRows
+            | Metric::BatchFill
+            | Metric::BatchPaddingRows
+            | Metric::BatchPaddingElements
+            | Metric::BatchQueueDuration
+            | Metric::BatchQueuedRequests => &["model", "version", "signature"],
+            Metric::BatchDrops => &["model", "version", "signature", "reason"],
         }
     }
 }
@@ -231,6 +284,7 @@ mod tests {
         for metric in Metric::ALL {
             assert!(metric.name().starts_with("salver_"), "{metric:?}");
             assert_eq!(metric.name().ends_with("_seconds"), metric.kind() == Kind::Seconds, "{metric:?}");
+            assert_eq!(metric.name().ends_with("_ratio"), metric.kind() == Kind::Ratio, "{metric:?}");
         }
     }
 }

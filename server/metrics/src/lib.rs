@@ -42,16 +42,27 @@ pub struct Registry {
 enum AnyFamily {
     Counter(Family<Labels, Counter<f64, AtomicU64>>),
     Gauge(Family<Labels, Gauge<f64, AtomicU64>>),
-    Seconds(Family<Labels, Histogram, Buckets>),
+    Histogram(Family<Labels, Histogram, Buckets>),
 }
 
-/// Makes histograms of durations: 10 us to 84 s, each bound twice the one before.
+/// Makes histograms of one kind.
 #[derive(Clone)]
-struct Buckets;
+enum Buckets {
+    /// 10 us to 84 s, each bound twice the one before.
+    Seconds,
+    /// 1 to 4096, each bound twice the one before.
+    Sizes,
+    /// Tenths.
+    Ratio,
+}
 
 impl MetricConstructor<Histogram> for Buckets {
     fn new_metric(&self) -> Histogram {
-        Histogram::new((0..24).map(|power| 10e-6 * f64::from(1u32 << power)))
+        match self {
+            Buckets::Seconds => Histogram::new((0..24).map(|power| 10e-6 * f64::from(1u32 << power))),
+            Buckets::Sizes => Histogram::new((0..13).map(|power| f64::from(1u32 << power))),
+            Buckets::Ratio => Histogram::new((1..=10).map(|tenth| f64::from(tenth) / 10.0)),
+        }
     }
 }
 
@@ -65,12 +76,14 @@ impl Registry {
             let family = match metric.kind() {
                 Kind::Counter => AnyFamily::Counter(Family::default()),
                 Kind::Gauge => AnyFamily::Gauge(Family::default()),
-                Kind::Seconds => AnyFamily::Seconds(Family::new_with_constructor(Buckets)),
+                Kind::Seconds => AnyFamily::Histogram(Family::new_with_constructor(Buckets::Seconds)),
+                Kind::Sizes => AnyFamily::Histogram(Family::new_with_constructor(Buckets::Sizes)),
+                Kind::Ratio => AnyFamily::Histogram(Family::new_with_constructor(Buckets::Ratio)),
             };
             match family.clone() {
                 AnyFamily::Counter(family) => registry.register(name, help, family),
                 AnyFamily::Gauge(family) => registry.register(name, help, family),
-                AnyFamily::Seconds(family) => registry.register(name, help, family),
+                AnyFamily::Histogram(family) => registry.register(name, help, family),
             }
             families.push((metric, family));
         }
@@ -127,10 +140,14 @@ impl Registry {
                 registry.register(name.as_str(), help, gauge.clone());
                 Arc::new(GaugeOf(gauge))
             }
-            Kind::Seconds => {
-                let histogram = Buckets.new_metric();
+            Kind::Seconds | Kind::Sizes | Kind::Ratio => {
+                let histogram = match kind {
+                    Kind::Sizes => Buckets::Sizes.new_metric(),
+                    Kind::Ratio => Buckets::Ratio.new_metric(),
+                    _ => Buckets::Seconds.new_metric(),
+                };
                 registry.register(name.as_str(), help, histogram.clone());
-                Arc::new(SecondsOf(histogram))
+                Arc::new(HistogramOf(histogram))
             }
         };
         custom.insert(name, Arc::clone(&instrument));
@@ -161,7 +178,7 @@ impl Observer for Registry {
         match self.family(metric) {
             Some(AnyFamily::Counter(family)) => Arc::new(CounterOf(family.get_or_create_owned(&labels))),
             Some(AnyFamily::Gauge(family)) => Arc::new(GaugeOf(family.get_or_create_owned(&labels))),
-            Some(AnyFamily::Seconds(family)) => Arc::new(SecondsOf(family.get_or_create_owned(&labels))),
+            Some(AnyFamily::Histogram(family)) => Arc::new(HistogramOf(family.get_or_create_owned(&labels))),
             // `new` made a family for every metric.
             None => Arc::new(salver_core_observe::NoObserver),
         }
@@ -179,7 +196,7 @@ impl Observer for Registry {
             match self.family(*metric) {
                 Some(AnyFamily::Counter(family)) => family.remove(set),
                 Some(AnyFamily::Gauge(family)) => family.remove(set),
-                Some(AnyFamily::Seconds(family)) => family.remove(set),
+                Some(AnyFamily::Histogram(family)) => family.remove(set),
                 None => false,
             };
             false
@@ -189,7 +206,7 @@ impl Observer for Registry {
 
 struct CounterOf(Counter<f64, AtomicU64>);
 struct GaugeOf(Gauge<f64, AtomicU64>);
-struct SecondsOf(Histogram);
+struct HistogramOf(Histogram);
 
 impl Instrument for CounterOf {
     fn record(&self, value: f64) {
@@ -211,7 +228,7 @@ impl Instrument for GaugeOf {
     }
 }
 
-impl Instrument for SecondsOf {
+impl Instrument for HistogramOf {
     fn record(&self, value: f64) {
         self.0.observe(value);
     }

@@ -1,0 +1,4 @@
+mod batches;
+mod fixture;
+mod replies;
+mod traffic;

@@ -1,0 +1,146 @@
+//! Whether the requests of a signature can be joined, and what one of them asks for.
+
+use salver_batching_parameters::Padding;
+use salver_core_platform::{OptionValue, Options};
+use salver_core_signature::{Signature, SignatureSet, TensorSpec};
+use salver_core_status::{Quoted, Status};
+use salver_core_tensor::Tensor;
+use smallvec::SmallVec;
+use std::time::Duration;
+
+use crate::NotBatched;
+use crate::group::{Form, Input, Parameters, sorted};
+
+/// Whether the first dimension of every tensor can count rows.
+pub(crate) fn check(signature: &Signature) -> Result<(), NotBatched> {
+    let required = signature.inputs.iter().filter(|input| !input.is_optional);
+    let of = |kind: &'static str| move |spec| (kind, spec);
+    let odd = required.map(of("input")).chain(signature.outputs.iter().map(of("output")));
+    if let Some((kind, spec)) = odd.into_iter().find(|(_, spec)| !counts_rows(spec)) {
+        let (name, shape) = (Quoted(&spec.name), &spec.shape);
+        return Err(NotBatched(format!(
+            "{kind} {name} has shape {shape}, a first dimension of any size (-1) was wanted"
+        )));
+    }
+    if !signature.inputs.iter().any(counts_rows) {
+        return Err(NotBatched("no input has a first dimension of any size (-1)".to_owned()));
+    }
+    Ok(())
+}
+
+/// Which outputs of a signature are cut to which of its inputs.
+pub(crate) fn unpad(signature: &Signature, padding: Option<&Padding>) -> Vec<(usize, usize)> {
+    let position = |specs: &[TensorSpec], name: &str| specs.iter().position(|spec| spec.name == name);
+    let pairs = padding.into_iter().flat_map(|padding| &padding.unpad);
+    let pairs = pairs.filter_map(|(output, input)| {
+        Some((position(&signature.outputs, output)?, position(&signature.inputs, input)?))
+    });
+    pairs.collect()
+}
+
+/// Whether the outputs and inputs that are named for unpadding are the model's.
+pub(crate) fn check_unpad(signatures: &SignatureSet, padding: Option<&Padding>) -> Result<(), Status> {
+    for (output, input) in padding.into_iter().flat_map(|padding| &padding.unpad) {
+        let has = |specs: &[TensorSpec], name: &str| specs.iter().any(|spec| spec.name == name);
+        let is_there = |s: &Signature| has(&s.outputs, output) && has(&s.inputs, input);
+        if !signatures.iter().any(is_there) {
+            return Err(Status::invalid_argument(format!(
+                "unpad_outputs cuts {} to {}: no signature has such an output and such an input",
+                Quoted(output),
+                Quoted(input)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn counts_rows(spec: &TensorSpec) -> bool {
+    spec.shape.dims().is_none_or(|dims| dims.first().is_some_and(|dim| *dim < 0))
+}
+
+/// What a request asks for, and how many rows it has; `None` where it has to run by itself.
+///
+/// # Errors
+/// INVALID_ARGUMENT where its inputs differ in rows.
+pub(crate) fn read(
+    signature: &Signature,
+    inputs: &[Option<Tensor>],
+    outputs: &[usize],
+    parameters: Options,
+    is_ragged: bool,
+) -> Result<(Form, Option<usize>), Status> {
+    let mut form = Form {
+        inputs: SmallVec::with_capacity(inputs.len()),
+        outputs: sorted(outputs),
+        parameters: Parameters(parameters),
+        alone: None,
+    };
+    let mut rows: Option<(usize, &str)> = None;
+    for (spec, input) in signature.inputs.iter().zip(inputs) {
+        let Some(tensor) = input else {
+            form.inputs.push(Input::Absent);
+            continue;
+        };
+        let count = salver_batching_concat::rows(tensor).filter(|_| counts_rows(spec));
+        let (Some(count), Some(input)) = (count, Input::of(tensor, is_ragged)) else {
+            // Its default may be the same for any number of rows; something else may not.
+            if spec.is_optional && spec.default.as_ref() == Some(tensor) {
+                form.inputs.push(Input::Default);
+                continue;
+            }
+            return Ok((form, None));
+        };
+        match rows {
+            None => rows = Some((count, &spec.name)),
+            Some((first, _)) if first == count => {}
+            Some((first, name)) => {
+                return Err(Status::invalid_argument(format!(
+                    "Batching Run() input tensors must have equal 0th-dimension size: input {} has {first}, input {} \
+                     has {count}",
+                    Quoted(name),
+                    Quoted(&spec.name)
+                )));
+            }
+        }
+        form.inputs.push(input);
+    }
+    let rows = rows.map(|(rows, _)| rows).filter(|rows| *rows > 0);
+    Ok((form, rows))
+}
+
+/// What a request says to the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) level: Option<usize>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Takes `priority` (1 the highest, 0 for the default) and `timeout` (microseconds) out of a request's parameters.
+///
+/// # Errors
+/// INVALID_ARGUMENT where one is not a number of 0 or more.
+pub(crate) fn take_said(parameters: Options) -> Result<(Said, Options), Status> {
+    let read = |name: &str| -> Result<Option<u64>, Status> {
+        let Some(number) = parameters.int(name)? else { return Ok(None) };
+        let number = u64::try_from(number).map_err(|_| {
+            Status::invalid_argument(format!("parameter `{name}` is {number}, 0 or more was wanted"))
+        })?;
+        Ok(Some(number).filter(|number| *number > 0))
+    };
+    let (priority, timeout) = (read(PRIORITY)?, read(TIMEOUT)?);
+    let level = priority.map(|priority| usize::try_from(priority - 1).unwrap_or(usize::MAX));
+    let said = Said { level, timeout: timeout.map(Duration::from_micros) };
+    let is_said = |name: &str| name == PRIORITY || name == TIMEOUT;
+    if !parameters.iter().any(|(name, _)| is_said(name)) {
+        return Ok((said, parameters));
+    }
+    let mut others = Options::new();
+    for (name, value) in parameters.iter().filter(|(name, _)| !is_said(name)) {
+        let value: &OptionValue = value;
+        others.set(name, value.clone());
+    }
+    Ok((said, others))
+}
+
+const PRIORITY: &str = "priority";
+const TIMEOUT: &str = "timeout";

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Classify the sample digits over all four interfaces, print the answers, and stop
     #[arg(long)]
     once: bool,
+    /// Serve the digits on every platform: as ONNX, as TorchScript and as a SavedModel
+    #[arg(long)]
+    all_platforms: bool,
     /// The port to serve on; with --once any free one where it is not given
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
@@ -36,6 +39,9 @@ pub(crate) struct AnnounceArgs {
 
 /// TensorFlow Serving's port, and ours.
 const PORT: u16 = 8500;
+
+/// The digits as ONNX, and the same weights for other platforms.
+const MODELS: [&str; 3] = ["digits", "digits-torchscript", "digits-savedmodel"];
 
 /// How long a server may take until it has loaded the digits, and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,12 +57,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let python = python::interpreter()?;
-    let bundle = target().join("demo");
-    bundle::make(&bundle, &[Platform::Onnxruntime], false)?;
+    let (folder, platforms, models): (_, &[Platform], &[&str]) = if args.all_platforms {
+        ("demo-all", &[Platform::Onnxruntime, Platform::Libtorch, Platform::Tensorflow], &MODELS)
+    } else {
+        ("demo", &[Platform::Onnxruntime], MODELS.get(..1).unwrap_or_default())
+    };
+    let bundle = target().join(folder);
+    bundle::make(&bundle, platforms, false)?;
     let mut server = server(&bundle, address);
+    if args.all_platforms {
+        server.arg("--model-repository").arg(root().join("examples/platforms"));
+    }
     if args.once {
         server.arg("--log-level=warn");
-        return ask_once(&mut server, address, &python);
+        return ask_once(&mut server, address, &python, models);
     }
     let own = env::current_exe().context("finding this program")?;
     Command::new(own)
@@ -86,9 +100,9 @@ fn server(bundle: &Path, address: SocketAddr) -> Command {
 }
 
 /// Starts the server, has the digits classified, and stops it, whatever came of that.
-fn ask_once(server: &mut Command, address: SocketAddr, python: &Path) -> anyhow::Result<()> {
+fn ask_once(server: &mut Command, address: SocketAddr, python: &Path, models: &[&str]) -> anyhow::Result<()> {
     let mut server = server.spawn().context("starting the server")?;
-    let asked = ask(&mut server, address, python);
+    let asked = ask(&mut server, address, python, models);
     let stopped = stop(&mut server);
     asked?;
     let status = stopped?;
@@ -98,12 +112,13 @@ fn ask_once(server: &mut Command, address: SocketAddr, python: &Path) -> anyhow:
     Ok(())
 }
 
-fn ask(server: &mut Child, address: SocketAddr, python: &Path) -> anyhow::Result<()> {
+fn ask(server: &mut Child, address: SocketAddr, python: &Path, models: &[&str]) -> anyhow::Result<()> {
     let is_alive = || Ok(server.try_wait()?.is_none());
     if !wait_until_ready(address, is_alive)? {
         bail!("the server ended before it was ready");
     }
-    run_command(Command::new(python).arg(root().join("examples/classify.py")).arg(address.to_string()))
+    let classify = root().join("examples/classify.py");
+    run_command(Command::new(python).arg(classify).arg(address.to_string()).args(models))
 }
 
 /// Asks the server to end, and waits for it; ends it the hard way if it does not.
@@ -121,7 +136,7 @@ fn stop(server: &mut Child) -> anyhow::Result<ExitStatus> {
     bail!("the server did not end within {} seconds of SIGTERM", PATIENCE.as_secs());
 }
 
-/// Whether the digits became ready; not, if the server ended before.
+/// Whether the server became ready; not, if it ended before.
 fn wait_until_ready(
     address: SocketAddr,
     mut is_alive: impl FnMut() -> anyhow::Result<bool>,
@@ -139,15 +154,12 @@ fn wait_until_ready(
     Ok(false)
 }
 
-/// Whether the server says that the digits are ready.
+/// Whether the server says that it is ready: every model it found is loaded.
 fn is_ready(address: SocketAddr) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "GET /v2/models/digits/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        )?;
+        write!(stream, "GET /v2/health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok::<_, std::io::Error>(answer.starts_with("HTTP/1.1 200 "))

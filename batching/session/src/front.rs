@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use salver_batching_concat as concat;
 use salver_batching_concat::PadValue;
-use salver_batching_queue::{Batch, BatchPadding, Dropped, Level, QueueOptions};
+use salver_batching_queue::{Batch, BatchPadding, Dropped, GivenUp, Level, QueueOptions, Task};
 use salver_batching_scheduler::Consumer;
 use salver_core_clock::Clock;
 use salver_core_platform::{Cancellation, Model, RunContext, RunRequest, TraceContext};
@@ -94,6 +94,7 @@ impl Front {
             Err(Failure { may_be_of_one: true, .. }) if tasks.len() > 1 => {
                 let others = tasks.split_off(tasks.len() / 2);
                 for half in [tasks, others] {
+                    let half = self.wanted(half);
                     let rows = self.size_to_run(&half, padded_rows);
                     self.run_together(half, rows);
                 }
@@ -102,6 +103,24 @@ impl Front {
                 tasks.into_iter().for_each(|task| task.fail(status.clone()));
             }
         }
+    }
+
+    /// Those that have not been given up since the batch left.
+    fn wanted(&self, tasks: Vec<SessionTask>) -> Vec<SessionTask> {
+        let now = self.clock.now();
+        let (mut wanted, mut rest) = (Vec::with_capacity(tasks.len()), Vec::new());
+        for task in tasks {
+            match task.given_up(now) {
+                None => wanted.push(task),
+                Some(GivenUp::Cancelled) => rest.push((task, Status::cancelled("the caller gave up"))),
+                Some(GivenUp::Expired) => {
+                    let status = Status::deadline_exceeded("the deadline passed before the model ran");
+                    rest.push((task, status));
+                }
+            }
+        }
+        rest.into_iter().for_each(|(task, status)| self.dropped(Dropped { task, status }));
+        wanted
     }
 
     /// With how many rows a part of a batch is run that was to be run with `padded_rows`.
@@ -166,8 +185,11 @@ impl Front {
             }
             let name = self.spec.inputs.get(position).map_or("", |spec| &spec.name);
             let pad = self.pad.filter(|_| matches!(input, Input::Ragged(..)));
-            let whole = concat::join(name, &parts.iter().collect::<Vec<_>>(), padded_rows, pad)?;
             let given: usize = parts.iter().map(|part| part.shape().element_count()).sum();
+            if pad.is_some() && parts.len() > 1 {
+                check_waste(name, &parts, given)?;
+            }
+            let whole = concat::join(name, &parts.iter().collect::<Vec<_>>(), padded_rows, pad)?;
             padding += whole.shape().element_count().saturating_sub(given);
             joined.push(Some(whole));
         }
@@ -255,6 +277,29 @@ impl Front {
         }
         concat::trim(name, &piece, &Shape::new(&dims)?)
     }
+}
+
+/// Whether requests of so different lengths should meet: one long request must not make a batch of short ones as large
+/// as many long ones. Where they should not, they are run by halves.
+fn check_waste(name: &str, parts: &[Tensor], given: usize) -> Result<(), Status> {
+    /// Below this many elements, waste is cheaper than another run.
+    const SMALL: usize = 1 << 20;
+    /// How much larger than what was given a batch may be.
+    const MOST: usize = 8;
+    let rank = parts.first().map_or(0, |part| part.shape().rank());
+    let largest = |axis| parts.iter().filter_map(|part| part.shape().dims().get(axis)).max();
+    let longest = (1..rank)
+        .filter_map(largest)
+        .try_fold(1usize, |product, dim| product.checked_mul(usize::try_from(*dim).ok()?));
+    let rows: usize = parts.iter().filter_map(concat::rows).sum();
+    let padded = longest.and_then(|longest| longest.checked_mul(rows)).unwrap_or(usize::MAX);
+    if padded > SMALL && padded / MOST > given {
+        return Err(Status::invalid_argument(format!(
+            "input {}: padding would make {padded} elements of {given}",
+            Quoted(name)
+        )));
+    }
+    Ok(())
 }
 
 fn check_rows(name: &str, output: &Tensor, wanted: usize) -> Result<(), Status> {

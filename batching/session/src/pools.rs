@@ -1,6 +1,6 @@
 //! The pools of a server, by name.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use salver_batching_scheduler::{PoolOptions, Scheduler};
@@ -9,10 +9,10 @@ use salver_core_status::{Quoted, Status};
 
 use crate::SessionTask;
 
-/// The pools of a server, each started when it is first asked for. Thread-safe.
+/// The pools of a server. Each is started when it is first asked for, and goes with the last who uses it. Thread-safe.
 pub struct Pools {
     clock: Arc<dyn Clock>,
-    started: Mutex<Vec<Scheduler<SessionTask>>>,
+    started: Mutex<Vec<Weak<Scheduler<SessionTask>>>>,
 }
 
 impl Pools {
@@ -21,13 +21,15 @@ impl Pools {
         Self { clock, started: Mutex::default() }
     }
 
-    /// The pool of that name.
+    /// The pool of that name. Its threads end when it is let go by all, and what its queues hold has run.
     ///
     /// # Errors
     /// INVALID_ARGUMENT where there is one with other settings; those of [`Scheduler::start`].
-    pub fn get(&self, options: &PoolOptions) -> Result<Scheduler<SessionTask>, Status> {
+    pub fn get(&self, options: &PoolOptions) -> Result<Arc<Scheduler<SessionTask>>, Status> {
         let mut started = self.started.lock();
-        if let Some(pool) = started.iter().find(|pool| pool.options().name == options.name) {
+        started.retain(|pool| pool.strong_count() > 0);
+        let mut there = started.iter().filter_map(Weak::upgrade);
+        if let Some(pool) = there.find(|pool| pool.options().name == options.name) {
             if pool.options() != options {
                 return Err(Status::invalid_argument(format!(
                     "thread_pool_name is {}: that pool has other settings, {:?} in place of {options:?}",
@@ -35,10 +37,10 @@ impl Pools {
                     pool.options()
                 )));
             }
-            return Ok(pool.clone());
+            return Ok(pool);
         }
-        let pool = Scheduler::start(options.clone(), Arc::clone(&self.clock))?;
-        started.push(pool.clone());
+        let pool = Arc::new(Scheduler::start(options.clone(), Arc::clone(&self.clock))?);
+        started.push(Arc::downgrade(&pool));
         Ok(pool)
     }
 

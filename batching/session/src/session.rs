@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use salver_batching_parameters::BatchingOptions;
 use salver_batching_queue::Refused;
-use salver_batching_scheduler::QueueHandle;
+use salver_batching_scheduler::{QueueHandle, Scheduler};
 use salver_core_clock::Clock;
 use salver_core_observe::Observer;
 use salver_core_platform::{Cancellation, Model, RequestContext, RunContext};
@@ -32,6 +32,8 @@ pub struct Session {
     clock: Arc<dyn Clock>,
     hashes: RandomState,
     alone: AtomicU64,
+    /// Kept for others to share while this is there.
+    _pool: Arc<Scheduler<SessionTask>>,
 }
 
 /// One signature.
@@ -129,7 +131,7 @@ impl Session {
         }
         warn_where_none(names, &doors);
         let (clock, hashes) = (Arc::clone(pools.clock()), RandomState::new());
-        Ok(Self { options, doors, clock, hashes, alone: AtomicU64::new(0) })
+        Ok(Self { options, doors, clock, hashes, alone: AtomicU64::new(0), _pool: pool })
     }
 
     /// The options in effect.

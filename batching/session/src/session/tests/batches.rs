@@ -112,6 +112,39 @@ fn shapes_differ_where_they_are_padded_and_outputs_are_cut_again() {
 }
 
 #[test]
+fn a_long_request_does_not_make_short_ones_long() {
+    const LONG: usize = 1 << 18;
+    let model = Arithmetic::new();
+    let session = session(&model, ragged());
+    let calls = || {
+        let mut calls: Vec<Call> = (0..31).map(|value| call(matrix(1, vec![value]))).collect();
+        calls.push(call(matrix(1, vec![1; LONG])));
+        calls.iter_mut().for_each(|call| call.outputs = vec![TRIPLED]);
+        calls
+    };
+    let outcomes = run_together(&session, calls(), 32);
+    assert!(outcomes.iter().zip(&calls()).all(|(found, call)| *found == unbatched(call)));
+    let elements = |seen: &Seen| seen.shape.iter().product::<i64>() as usize;
+    let run: usize = model.seen.lock().iter().map(elements).sum();
+    assert!(run < 9 * LONG, "{run}");
+}
+
+#[test]
+fn halves_leave_out_who_gave_up_in_the_meantime() {
+    let model = Arithmetic::new();
+    let session = session(&model, options());
+    let leaver = call(matrix(1, vec![1]));
+    let flag = leaver.context.cancel.clone();
+    let (tasks, mut waiters) =
+        admit(&session, vec![leaver, call(matrix(1, vec![BAD])), call(matrix(1, vec![2]))]);
+    flag.cancel();
+    run(&session, tasks, 3);
+    let codes: Vec<_> =
+        waiters.drain(..).map(|waiter| wait(waiter).err().map(|status| status.code())).collect();
+    assert_eq!(codes, [Some(Code::Cancelled), Some(Code::InvalidArgument), None]);
+}
+
+#[test]
 fn an_output_that_does_not_follow_the_rows_fails_the_batch_by_name() {
     let model = Arithmetic::new();
     let session = session(&model, options());

@@ -1,7 +1,7 @@
 //! Many clients through real pools.
 
 use std::sync::atomic::AtomicUsize;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use salver_batching_concat::PadValue;
@@ -51,21 +51,26 @@ fn random_call(dice: &mut Dice, max_rows: u64, is_ragged: bool) -> Call {
     call
 }
 
-/// What the model says alone to what it is given by a session: without the queue's parameters.
-fn expected(call: &Call) -> Outcome {
-    unbatched(call)
+/// What keeps a model, counted when it is let go.
+struct Kept(Arc<AtomicUsize>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
-fn drive(session: &Session, max_rows: u64, is_ragged: bool) {
-    let answered = AtomicUsize::new(0);
+fn drive(session: Session, max_rows: u64, is_ragged: bool) {
+    let let_go = Arc::new(AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
-            let answered = &answered;
+            let (session, let_go) = (&session, &let_go);
             scope.spawn(move || {
                 let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (client + 1));
                 for _ in 0..CALLS {
                     let call = random_call(&mut dice, max_rows, is_ragged);
-                    let wanted = expected(&call);
+                    let wanted = unbatched(&call);
+                    let call = Call { keep: Box::new(Kept(Arc::clone(let_go))), ..call };
                     match dice.roll(4) {
                         0 => {
                             // Asked for, and left behind.
@@ -80,12 +85,16 @@ fn drive(session: &Session, max_rows: u64, is_ragged: bool) {
                         }
                         _ => assert_eq!(session.run_blocking(call), wanted),
                     }
-                    answered.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
     });
-    assert_eq!(answered.into_inner(), CLIENTS as usize * CALLS);
+    for door in session.doors {
+        if let Ok(line) = door.queue {
+            line.queue.close();
+        }
+    }
+    assert_eq!(let_go.load(Ordering::SeqCst), CLIENTS as usize * CALLS);
 }
 
 fn level() -> Level {
@@ -103,7 +112,7 @@ fn many_clients_get_their_own_answers() {
     for preserve_ordering in [false, true] {
         let mut options = BatchingOptions { preserve_ordering, ..options() };
         options.queue.levels = vec![level()];
-        drive(&session(&Arithmetic::new(), options), 5, false);
+        drive(session(&Arithmetic::new(), options), 5, false);
     }
 }
 
@@ -128,7 +137,7 @@ fn many_clients_get_their_own_answers_under_every_policy() {
         options.queue.default_level = 1;
         options.queue.enable_large_batch_splitting = true;
         (options.queue.mixing, options.queue.padding) = (mixing, padding);
-        drive(&session(&Arithmetic::new(), options), 40, false);
+        drive(session(&Arithmetic::new(), options), 40, false);
     }
 }
 
@@ -137,7 +146,35 @@ fn many_clients_of_many_shapes_get_their_own_answers_where_they_are_padded() {
     let mut options = ragged();
     options.queue.levels = vec![level()];
     options.padding = Some(Padding { value: PadValue::Zero, ..options.padding.unwrap_or_default() });
-    drive(&session(&Arithmetic::new(), options), 5, true);
+    drive(session(&Arithmetic::new(), options), 5, true);
+}
+
+#[test]
+fn a_run_can_be_awaited_on_any_thread() {
+    fn is_send<T: Send>(future: T) -> T {
+        future
+    }
+    let mut options = options();
+    options.queue.levels = vec![level()];
+    let session = session(&Arithmetic::new(), options);
+    let mut future = std::pin::pin!(is_send(session.run(call(matrix(1, vec![1])), true)));
+    let (sender, woken) = std::sync::mpsc::channel();
+    let waker = Waker::from(Arc::new(Bell(sender)));
+    let outcome = loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(outcome) => break outcome,
+            Poll::Pending => woken.recv().unwrap(),
+        }
+    };
+    assert_eq!(outcome, unbatched(&call(matrix(1, vec![1]))));
+}
+
+struct Bell(std::sync::mpsc::Sender<()>);
+
+impl std::task::Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
 }
 
 #[test]

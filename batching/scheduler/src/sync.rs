@@ -10,6 +10,7 @@ mod primitives {
 
     pub(crate) use parking_lot::Mutex;
 
+    use std::num::NonZeroU64;
     use std::sync::OnceLock;
     use std::thread::{Thread, current, park, park_timeout};
     use std::time::Duration;
@@ -21,6 +22,9 @@ mod primitives {
     impl Bed {
         /// Says that it is the calling thread's; before anybody can know that this thread sleeps.
         pub(crate) fn claim(&self) {
+            // By default the kernel lets a sleep end 50 us late, so that it can end several at once: as much as waking the
+            // thread takes. It is no more than a wish.
+            let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
             // A bed has one owner, which claims it once.
             let _ = self.0.set(current());
         }

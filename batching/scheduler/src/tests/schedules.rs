@@ -232,10 +232,9 @@ impl World {
     fn wake(&mut self, wake: Wake) {
         self.rejecter_is_called |= wake.rejecter;
         if let Some(worker) = wake.worker {
-            assert!(
-                matches!(self.workers[worker], Worker::Resting(_)),
-                "{worker} is called and does not rest"
-            );
+            // It may have woken by itself, and not have come yet.
+            let is_idle = matches!(self.workers[worker], Worker::Resting(_) | Worker::Awake);
+            assert!(is_idle, "{worker} is called and does not rest");
             self.workers[worker] = Worker::Awake;
         }
     }

@@ -47,6 +47,11 @@ impl Rounds {
         self.0.iter().zip(&other.0).map(|(mine, theirs)| mine - theirs).collect()
     }
 
+    /// The largest of them; 0 of none.
+    pub(crate) fn most(&self) -> f64 {
+        self.sorted().last().copied().unwrap_or_default()
+    }
+
     fn sorted(&self) -> Vec<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);

@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "its output is for the person at the terminal")]
 
+mod batching;
 mod boundary;
 mod built;
 mod client;
@@ -26,10 +27,11 @@ use figures::Promise;
 /// A benchmark: prints what it finds, and returns what was promised of it.
 type Bench = fn() -> anyhow::Result<Vec<Promise>>;
 
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("lookup", lookup::run),
     ("dispatch", dispatch::run),
     ("boundary", boundary::run),
+    ("batching", batching::run),
     ("serve", serve::run),
     ("swap", swap::run),
 ];

@@ -11,14 +11,16 @@ use salver_batching_concat::PadValue;
 use salver_batching_queue::{Batch, BatchPadding, Dropped, GivenUp, Level, QueueOptions, Task};
 use salver_batching_scheduler::Consumer;
 use salver_core_clock::Clock;
-use salver_core_platform::{Cancellation, Model, RunContext, RunRequest, TraceContext};
+use salver_core_platform::{Model, RunContext, RunRequest};
 use salver_core_signature::Signature;
-use salver_core_status::{Code, Quoted, Status};
+use salver_core_status::{Code, Status};
 use salver_core_tensor::{Shape, Tensor, TensorView};
 
+use crate::checks::{check_rows, check_waste};
+use crate::context::Lent;
 use crate::group::{Form, Input};
 use crate::instruments::Instruments;
-use crate::reply::{Outcome, Together};
+use crate::reply::Outcome;
 use crate::request::SessionTask;
 
 /// One signature of a model, and how its batches are run.
@@ -279,40 +281,6 @@ impl Front {
     }
 }
 
-/// Whether requests of so different lengths should meet: one long request must not make a batch of short ones as large
-/// as many long ones. Where they should not, they are run by halves.
-fn check_waste(name: &str, parts: &[Tensor], given: usize) -> Result<(), Status> {
-    /// Below this many elements, waste is cheaper than another run.
-    const SMALL: usize = 1 << 20;
-    /// How much larger than what was given a batch may be.
-    const MOST: usize = 8;
-    let rank = parts.first().map_or(0, |part| part.shape().rank());
-    let largest = |axis| parts.iter().filter_map(|part| part.shape().dims().get(axis)).max();
-    let longest = (1..rank)
-        .filter_map(largest)
-        .try_fold(1usize, |product, dim| product.checked_mul(usize::try_from(*dim).ok()?));
-    let rows: usize = parts.iter().filter_map(concat::rows).sum();
-    let padded = longest.and_then(|longest| longest.checked_mul(rows)).unwrap_or(usize::MAX);
-    if padded > SMALL && padded / MOST > given {
-        return Err(Status::invalid_argument(format!(
-            "input {}: padding would make {padded} elements of {given}",
-            Quoted(name)
-        )));
-    }
-    Ok(())
-}
-
-fn check_rows(name: &str, output: &Tensor, wanted: usize) -> Result<(), Status> {
-    match concat::rows(output) {
-        Some(found) if found == wanted => Ok(()),
-        _ => Err(Status::failed_precondition(format!(
-            "output {} has shape {}, the batch has {wanted} rows",
-            Quoted(name),
-            output.shape()
-        ))),
-    }
-}
-
 fn text_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
@@ -332,49 +300,4 @@ impl Failure {
     fn of_all(status: Status) -> Self {
         Self { may_be_of_one: false, status }
     }
-}
-
-/// What a batch lends the model of its requests' contexts.
-enum Lent {
-    /// That of a request that runs by itself.
-    One,
-    /// Of several, which must all give up for the batch to be given up.
-    Many(Arc<Together>),
-}
-
-impl Lent {
-    fn of(tasks: &[SessionTask]) -> Self {
-        if tasks.len() == 1 {
-            return Self::One;
-        }
-        let together =
-            Arc::new(Together::new(tasks.iter().map(|task| task.request().context.cancel.clone()).collect()));
-        tasks.iter().for_each(|task| task.request().reply.runs_in(&together));
-        // For callers who left before they could be told of the batch.
-        together.look();
-        Self::Many(together)
-    }
-
-    fn context<'a>(&'a self, tasks: &'a [SessionTask], form: &'a Form) -> RunContext<'a> {
-        let Some(first) = tasks.first() else { return RunContext::default() };
-        let contexts = || tasks.iter().map(|task| &task.request().context);
-        let deadlines: Option<Vec<Instant>> = contexts().map(|context| context.deadline).collect();
-        let sampled = contexts().map(|context| context.trace).find(is_sampled);
-        let first = &first.request().context;
-        let (cancel, request_id): (Cancellation<'a>, &'a str) = match self {
-            Self::One => (first.cancel.watch(), &first.request_id),
-            Self::Many(together) => (together.whole.watch(), ""),
-        };
-        RunContext {
-            deadline: deadlines.and_then(|deadlines| deadlines.into_iter().max()),
-            cancel,
-            trace: sampled.unwrap_or(first.trace),
-            request_id,
-            parameters: &form.parameters.0,
-        }
-    }
-}
-
-fn is_sampled(trace: &TraceContext) -> bool {
-    trace.flags & 1 == 1
 }

@@ -5,6 +5,8 @@
 //! pool that its options name.
 
 mod batcher;
+mod checks;
+mod context;
 mod front;
 mod group;
 mod instruments;

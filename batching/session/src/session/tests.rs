@@ -1,4 +1,5 @@
 mod batches;
 mod fixture;
+mod measures;
 mod replies;
 mod traffic;

@@ -1,12 +1,14 @@
 //! Many clients through real pools.
 
 use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{Receiver, channel};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use salver_batching_concat::PadValue;
 use salver_batching_parameters::Padding;
-use salver_batching_queue::{BatchPadding, Level, PriorityMixing};
+use salver_batching_queue::{BatchPadding, Level, PriorityMixing, Task};
 use salver_core_platform::OptionValue;
 
 use super::super::*;
@@ -57,6 +59,74 @@ struct Kept(Arc<AtomicUsize>);
 impl Drop for Kept {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Makes batches of whatever is there, of random sizes, parts and padding, as long as somebody may bring more.
+fn mix(session: &Session, tasks: &Mutex<Receiver<SessionTask>>, mut dice: Dice) {
+    loop {
+        let mut there: Vec<SessionTask> = {
+            let tasks = tasks.lock();
+            let Ok(first) = tasks.recv() else { return };
+            std::iter::once(first).chain(tasks.try_iter()).collect()
+        };
+        while let Some(task) = there.pop() {
+            let key = task.key();
+            let (mut batch, others): (Vec<_>, Vec<_>) =
+                there.into_iter().partition(|other| other.key() == key && dice.roll(8) > 0);
+            there = others;
+            let cut = 1 + dice.roll(task.size() as u64) as usize;
+            if cut < task.size() {
+                let sizes = [cut, task.size() - cut];
+                let mut parts = task.split(&sizes);
+                batch.extend(parts.pop());
+                // The other part goes with a later batch.
+                there.splice(..0, parts);
+            } else {
+                batch.push(task);
+            }
+            let padding = if key.form().alone.is_some() { 0 } else { dice.roll(4) as usize };
+            let rows: usize = batch.iter().map(SessionTask::size).sum();
+            run(session, batch, rows + padding);
+        }
+    }
+}
+
+#[test]
+fn many_clients_get_their_own_answers_from_batches_of_any_mixture() {
+    for (is_ragged, preserve_ordering) in [(false, false), (true, false), (false, true), (true, true)] {
+        let options = if is_ragged { ragged() } else { options() };
+        let session = &session(&Arithmetic::new(), BatchingOptions { preserve_ordering, ..options });
+        let (sender, receiver) = channel();
+        let receiver = &Mutex::new(receiver);
+        let let_go = &Arc::new(AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for mixer in 0..3 {
+                scope.spawn(move || mix(session, receiver, Dice(77 + mixer)));
+            }
+            for client in 0..CLIENTS {
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    let mut dice = Dice(0x1234_5678 ^ (client + 1));
+                    // Several at once, so that batches are of many.
+                    for _ in 0..CALLS / 4 {
+                        let calls: Vec<Call> = (0..4).map(|_| random_call(&mut dice, 5, is_ragged)).collect();
+                        let wanted: Vec<_> = calls.iter().map(unbatched).collect();
+                        let keep = |call| Call { keep: Box::new(Kept(Arc::clone(let_go))), ..call };
+                        let (made, waiters) = admit(session, calls.into_iter().map(keep).collect());
+                        made.into_iter().for_each(|task| sender.send(task).unwrap());
+                        for (waiter, wanted) in waiters.into_iter().zip(wanted) {
+                            match dice.roll(8) {
+                                0 => drop(waiter),
+                                _ => assert_eq!(wait(waiter), wanted),
+                            }
+                        }
+                    }
+                });
+            }
+            drop(sender);
+        });
+        assert_eq!(let_go.load(Ordering::SeqCst), CLIENTS as usize * CALLS);
     }
 }
 

@@ -1,12 +1,13 @@
 //! Whether the requests of a signature can be joined, and what one of them asks for.
 
+use std::time::Duration;
+
 use salver_batching_parameters::Padding;
 use salver_core_platform::{OptionValue, Options};
 use salver_core_signature::{Signature, SignatureSet, TensorSpec};
 use salver_core_status::{Quoted, Status};
 use salver_core_tensor::Tensor;
 use smallvec::SmallVec;
-use std::time::Duration;
 
 use crate::NotBatched;
 use crate::group::{Form, Input, Parameters, sorted};
@@ -75,7 +76,7 @@ pub(crate) fn read(
         parameters: Parameters(parameters),
         alone: None,
     };
-    let mut rows: Option<(usize, &str)> = None;
+    let mut rows: Option<(usize, &TensorSpec, &Tensor)> = None;
     for (spec, input) in signature.inputs.iter().zip(inputs) {
         let Some(tensor) = input else {
             form.inputs.push(Input::Absent);
@@ -84,28 +85,37 @@ pub(crate) fn read(
         let count = salver_batching_concat::rows(tensor).filter(|_| counts_rows(spec));
         let (Some(count), Some(input)) = (count, Input::of(tensor, is_ragged)) else {
             // Its default may be the same for any number of rows; something else may not.
-            if spec.is_optional && spec.default.as_ref() == Some(tensor) {
+            if is_default(spec, tensor) {
                 form.inputs.push(Input::Default);
                 continue;
             }
             return Ok((form, None));
         };
         match rows {
-            None => rows = Some((count, &spec.name)),
-            Some((first, _)) if first == count => {}
-            Some((first, name)) => {
+            None => rows = Some((count, spec, tensor)),
+            Some((first, ..)) if first == count => {}
+            // Nobody gave rows that differ: the model knows what its default stands for.
+            Some((_, other, given)) if is_default(spec, tensor) || is_default(other, given) => {
+                return Ok((form, None));
+            }
+            Some((first, other, _)) => {
                 return Err(Status::invalid_argument(format!(
                     "Batching Run() input tensors must have equal 0th-dimension size: input {} has {first}, input {} \
                      has {count}",
-                    Quoted(name),
+                    Quoted(&other.name),
                     Quoted(&spec.name)
                 )));
             }
         }
         form.inputs.push(input);
     }
-    let rows = rows.map(|(rows, _)| rows).filter(|rows| *rows > 0);
+    let rows = rows.map(|(rows, ..)| rows).filter(|rows| *rows > 0);
     Ok((form, rows))
+}
+
+/// Whether a tensor is what stands in for an input that is left out.
+fn is_default(spec: &TensorSpec, tensor: &Tensor) -> bool {
+    spec.is_optional && spec.default.as_ref() == Some(tensor)
 }
 
 /// What a request says to the queue.
@@ -144,3 +154,57 @@ pub(crate) fn take_said(parameters: Options) -> Result<(Said, Options), Status> 
 
 const PRIORITY: &str = "priority";
 const TIMEOUT: &str = "timeout";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use salver_core_signature::ShapeSpec;
+    use salver_core_tensor::{DType, Shape};
+
+    fn spec(name: &str, dims: &[i64]) -> TensorSpec {
+        TensorSpec::new(name, DType::I64, ShapeSpec::of(dims))
+    }
+
+    fn tensor(rows: usize) -> Tensor {
+        Tensor::from_vec(Shape::new(&[rows as i64]).unwrap(), vec![1i64; rows]).unwrap()
+    }
+
+    fn rows(signature: &Signature, inputs: &[Option<Tensor>]) -> Result<Option<usize>, Status> {
+        read(signature, inputs, &[0], Options::new(), false).map(|(_, rows)| rows)
+    }
+
+    #[test]
+    fn a_default_of_other_rows_is_no_fault_of_the_request() {
+        for is_first in [true, false] {
+            let (x, weight) = (spec("x", &[-1]), spec("weight", &[-1]).optional(Some(tensor(1))));
+            let inputs = if is_first { vec![weight, x] } else { vec![x, weight] };
+            let signature = Signature::predict(inputs, vec![spec("y", &[-1])]);
+            let of = |x, weight| {
+                let (x, weight) = (Some(tensor(x)), Some(tensor(weight)));
+                rows(&signature, &if is_first { [weight, x] } else { [x, weight] })
+            };
+            assert_eq!(of(1, 1), Ok(Some(1)));
+            assert_eq!(of(3, 3), Ok(Some(3)));
+            assert_eq!(of(3, 1), Ok(None));
+            assert!(of(3, 2).is_err());
+        }
+    }
+
+    #[test]
+    fn a_signature_is_batched_where_what_it_needs_and_returns_has_rows() {
+        let y = || vec![spec("y", &[-1, 2])];
+        let any = TensorSpec::new("x", DType::I64, ShapeSpec::any());
+        let scale = spec("scale", &[]).optional(None);
+        assert_eq!(check(&Signature::predict(vec![any, scale.clone()], y())), Ok(()));
+        let reason = |inputs, outputs| check(&Signature::predict(inputs, outputs)).unwrap_err().0;
+        assert_eq!(
+            reason(vec![spec("x", &[-1]), spec("k", &[])], y()),
+            "input `k` has shape [], a first dimension of any size (-1) was wanted"
+        );
+        assert_eq!(
+            reason(vec![spec("x", &[-1])], vec![spec("y", &[1, -1])]),
+            "output `y` has shape [1, -1], a first dimension of any size (-1) was wanted"
+        );
+        assert_eq!(reason(vec![scale], y()), "no input has a first dimension of any size (-1)");
+    }
+}

@@ -434,10 +434,14 @@ impl<T: Task> Core<T> {
     /// Whom what has changed needs. A thread that is busy needs no waking: it looks for more when it is done, and so does
     /// one that runs a batch in a thread's place.
     fn wake(&mut self) -> Option<usize> {
-        if !self.has_room() {
+        let room = self.limit.now().saturating_sub(self.in_flight);
+        if room == 0 {
             return None;
         }
         let due = self.next_due();
-        if self.ready.is_empty() { self.crew.call_keeper(due?) } else { self.crew.call(due) }
+        match self.ready.len() {
+            0 => self.crew.call_keeper(due?),
+            ready => self.crew.call(ready.min(room), due),
+        }
     }
 }

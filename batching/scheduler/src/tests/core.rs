@@ -95,18 +95,19 @@ fn a_queue_that_had_no_turn_comes_before_one_that_just_had_its_own() {
 }
 
 #[test]
-fn busy_threads_are_not_woken_and_one_that_is_on_its_way_calls_the_next() {
+fn a_thread_is_woken_for_each_queue_that_needs_one_and_busy_ones_are_not() {
     let mut fixture = resting(&pool(3));
     let (a, b) = (fixture.add(timeout(1, 0)), fixture.add(timeout(1, 0)));
-    let called = fixture.push(a, 0, 0).unwrap();
+    let first = fixture.push(a, 0, 0).unwrap();
+    // Somebody is on its way, and will see that there is more.
     assert_eq!(fixture.push(a, 1, 0), None);
-    assert_eq!(fixture.push(b, 2, 0), None);
-    let (_, wake) = fixture.run(called, None, 0);
-    let second = wake.worker.unwrap();
-    let (_, wake) = fixture.run(second, None, 0);
-    let (_, wake) = fixture.run(wake.worker.unwrap(), None, 0);
-    assert_eq!(wake.worker, None);
-    assert_eq!(fixture.push(a, 3, 0), None);
+    let second = fixture.push(b, 2, 0).unwrap();
+    assert_eq!(fixture.push(b, 3, 0), None);
+    let (_, wake) = fixture.run(first, None, 0);
+    assert_eq!(wake.worker, Some(3 - first - second));
+    assert_eq!(fixture.run(second, None, 0).1.worker, None);
+    assert_eq!(fixture.run(3 - first - second, None, 0).1.worker, None);
+    assert_eq!(fixture.push(a, 4, 0), None);
 }
 
 #[test]

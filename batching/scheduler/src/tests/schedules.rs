@@ -253,7 +253,7 @@ impl World {
                 "nobody will reject in time"
             );
         }
-        // A thread that is awake will see to whatever there is.
+        // A thread that is awake will see to whatever there is, and call the next if there is more.
         if !seen.has_room || self.workers.iter().any(|worker| matches!(worker, Worker::Awake)) {
             return;
         }

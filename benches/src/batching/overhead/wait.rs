@@ -17,8 +17,9 @@ const TASKS: usize = 150;
 /// Long enough for whoever has nothing to do to sleep, and for its core to stop looking out for more.
 const PAUSE: Duration = Duration::from_millis(1);
 const TIMEOUT: Duration = Duration::from_millis(1);
-/// What is compared takes turns, but is not the same.
-const NOISE: f64 = 1.1;
+/// One wake-up is what is promised; beside it, on cores that have done something else since, a lock is taken twice, and a
+/// batch is put together.
+const BESIDE_MICROS: f64 = 5.0;
 
 pub(super) fn measure() -> anyhow::Result<Vec<Promise>> {
     let mut figures = [const { Rounds::new() }; 5];
@@ -34,12 +35,12 @@ pub(super) fn measure() -> anyhow::Result<Vec<Promise>> {
     println!("  {:<52} {inline}", "the same, where it may run on its caller's thread");
     println!("  {:<52} {late_sleep}", "a sleep of 1 ms ends late by");
     println!("  {:<52} {late}", "a time-out of 1 ms fires late by");
-    let ratio = |name, figures: &Rounds, unit| {
-        Promise::new(name, figures.over(unit).median(), "wake-ups", Want::AtMost(NOISE))
+    let beyond = |name, figures: &Rounds, unit| {
+        Promise::new(name, figures.less(unit).median(), "us", Want::AtMost(BESIDE_MICROS))
     };
     Ok(vec![
-        ratio("batching_added_wait_idle", idle, wake_up),
-        ratio("batching_timeout_late", late, late_sleep),
+        beyond("batching_added_wait_idle_beyond_one_wake_up", idle, wake_up),
+        beyond("batching_timeout_late_beyond_one_sleep", late, late_sleep),
     ])
 }
 

@@ -65,6 +65,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let platforms: &[Platform] = if args.all_platforms { &Platform::ALL } else { &Platform::LIGHT };
         bundle::make(&bundle, platforms, false)?;
         let mut end_to_end = cargo(["test", "--no-fail-fast", "--package", "salver-tests"]);
+        if args.all_platforms {
+            end_to_end.env("SALVER_SILERO_VAD", fetch(&libraries::named("silero-vad")?)?);
+        }
         count(end_to_end.env("SALVER_BUNDLE", &bundle).env("SALVER_PYTHON", &python), tally)
     });
 

@@ -27,16 +27,17 @@
 //! |---|---|---|---|
 //! | `file` | text | found | the model's file, relative to the version's directory |
 //! | `device` | text | `cpu` | `cpu`, `cuda` or `cuda:N`; never falls back from one to the other |
-//! | `intra_op_threads` | whole number | the budget | threads within an operator, for all models of the process |
+//! | `intra_op_threads` | whole number | the budget | threads of a run that has the processors for itself, for all models of the process |
 //! | `inter_op_threads` | whole number | libtorch's | threads over operators, for all models of the process |
 //! | `profiling` | bool | false | let the first runs collect types and shapes, and compile for them |
 //! | `signature` | text | | what `model.toml` says under `[signature]` |
 //!
 //! # Threads
 //!
-//! A run computes on the calling thread, with `intra_op_threads` in all. As many runs go on at once as the processor budget
-//! has room for, `budget / intra_op_threads`; others wait for their turn. libtorch has these numbers once for the process:
-//! the first model that sets them decides, and one that wants others is refused.
+//! Under load every run computes alone, on the thread that wants it; as many go on at once as the processor budget has room
+//! for, and others wait for their turn. A run that takes more than a millisecond alone is passed to a thread that computes
+//! with `intra_op_threads`, itself included, when nothing else runs. libtorch has these numbers once for the process: the
+//! first model that sets them decides, and one that wants others is refused.
 //!
 //! # Memory
 //!

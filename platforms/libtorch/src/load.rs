@@ -8,12 +8,12 @@ use salver_core_status::{Quoted, Status};
 use salver_core_tensor::{Shape, Tensor};
 use tch::{CModule, Device};
 
-use crate::model::{Form, TorchModel};
+use crate::model::{Form, Runner, TorchModel};
 use crate::settings::Settings;
 use crate::signature::{Said, SaidTensor, read_dtype};
 use crate::threads::Threads;
 use crate::values::{Output, Returned};
-use crate::{archive, error, files, model};
+use crate::{archive, error, files};
 
 /// Loads a module, and finds out what it takes and returns.
 ///
@@ -32,14 +32,14 @@ pub(crate) fn load(threads: &Threads, request: &LoadRequest<'_>) -> Result<Torch
     // For the process: with it, the first runs of every module are slow, and of every new shape.
     let profiling = tch::jit::f_set_profiling_mode(settings.profiling);
     profiling.map_err(|error| error::internal(&error))?;
-    let module = open(&file, device).map_err(in_file)?;
+    let runner = Runner::new(open(&file, device).map_err(in_file)?, device, threads);
     if request.cancel.is_cancelled() {
         return Err(Status::cancelled("the load is not wanted any more"));
     }
     let numbers: Vec<_> = arguments.iter().map(|argument| argument.kind.is_number()).collect();
-    let (outputs, form) = outputs(&said, &module, &inputs, &numbers, device).map_err(in_file)?;
+    let (outputs, form) = outputs(&said, &runner, &inputs, &numbers).map_err(in_file)?;
     let signatures = SignatureSet::new(vec![Signature::predict(inputs, outputs)])?;
-    Ok(TorchModel::new(request.id, module, device, signatures, numbers, form))
+    Ok(TorchModel::new(request.id, runner, signatures, numbers, form))
 }
 
 fn open(file: &Path, device: Device) -> Result<CModule, Status> {
@@ -53,15 +53,14 @@ fn open(file: &Path, device: Device) -> Result<CModule, Status> {
 /// The outputs, as they are said, or as a run on zeros shows them; and whether they come by name.
 fn outputs(
     said: &Said,
-    module: &CModule,
+    runner: &Runner,
     inputs: &[TensorSpec],
     numbers: &[bool],
-    device: Device,
 ) -> Result<(Vec<TensorSpec>, Form), Status> {
     let trial = || {
         let zeros: Vec<_> = inputs.iter().map(zeros).collect::<Result<_, _>>()?;
         let views: Vec<_> = zeros.iter().map(|zeros| zeros.as_ref().map(Tensor::view)).collect();
-        model::compute(module, &views, inputs, numbers, device)
+        runner.compute(&views, inputs, numbers)
     };
     let missing = |status: Status| {
         Status::invalid_argument(format!(

@@ -1,5 +1,7 @@
 //! A loaded module.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use salver_core_platform::{Model, RunRequest};
@@ -10,14 +12,13 @@ use salver_core_tensor::{DType, Tensor, TensorView};
 use tch::{CModule, Device, IValue};
 
 use crate::error;
-use crate::threads::Turn;
+use crate::threads::Threads;
 use crate::values::{Output, Returned, take_apart, to_torch};
 
 /// A module with its signature. Dropping it frees the module.
 pub(crate) struct TorchModel {
     id: ServableId,
-    module: CModule,
-    device: Device,
+    runner: Runner,
     signatures: SignatureSet,
     /// Which inputs are numbers in `forward`.
     numbers: Vec<bool>,
@@ -38,20 +39,19 @@ pub(crate) enum Form {
 impl TorchModel {
     pub(crate) fn new(
         id: &ServableId,
-        module: CModule,
-        device: Device,
+        runner: Runner,
         signatures: SignatureSet,
         numbers: Vec<bool>,
         form: Form,
     ) -> Self {
-        Self { id: id.clone(), module, device, signatures, numbers, form }
+        Self { id: id.clone(), runner, signatures, numbers, form }
     }
 
     fn answer(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
         let signature = self.signatures.as_slice().get(request.signature);
         let signature = signature
             .ok_or_else(|| Status::internal(format!("there is no signature {}", request.signature)))?;
-        let returned = compute(&self.module, request.inputs, &signature.inputs, &self.numbers, self.device)?;
+        let returned = self.runner.compute(request.inputs, &signature.inputs, &self.numbers)?;
         let (is_named, mut outputs) = match returned {
             Returned::Listed(outputs) => {
                 (false, outputs.into_iter().map(|output| (None, Some(output))).collect())
@@ -103,44 +103,94 @@ fn checked(spec: &TensorSpec, output: Output) -> Result<Tensor, Status> {
     Ok(tensor)
 }
 
-/// Runs `forward`.
-///
-/// # Errors
-/// INVALID_ARGUMENT where libtorch fails, as it does on shapes that do not fit: it does not tell faults of the input from
-/// others.
-pub(crate) fn compute(
-    module: &CModule,
-    inputs: &[Option<TensorView<'_>>],
-    specs: &[TensorSpec],
-    numbers: &[bool],
+/// A module, and how it runs.
+#[derive(Clone)]
+pub(crate) struct Runner {
+    module: Arc<CModule>,
     device: Device,
-) -> Result<Returned, Status> {
-    let mut arguments = Vec::with_capacity(inputs.len());
-    // Arguments are told by their places: of those that are left out, the last ones need no place.
-    let last = inputs.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-    for ((spec, is_number), input) in specs.iter().zip(numbers).zip(inputs).take(last) {
-        arguments.push(match input {
-            None => IValue::None,
-            Some(view) => argument(spec.dtype, *is_number, *view, device)
-                .map_err(|status| status.context(format_args!("input {}", Quoted(&spec.name))))?,
-        });
-    }
-    let returned = {
-        let _turn = Turn::take();
-        let _no_grad = tch::no_grad_guard();
-        module.forward_is(&arguments)
-    };
-    let returned =
-        returned.map_err(|error| Status::invalid_argument(format!("libtorch: {}", error::said(&error))))?;
-    take_apart(returned)
+    threads: Threads,
+    /// What a run on one thread took last, in nanoseconds; 0 where there was none.
+    alone_ns: Arc<AtomicU64>,
 }
 
-fn argument(dtype: DType, is_number: bool, view: TensorView<'_>, device: Device) -> Result<IValue, Status> {
+/// An argument on its way to the thread that computes.
+enum Argument {
+    None,
+    Tensor(tch::Tensor),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+impl Runner {
+    pub(crate) fn new(module: CModule, device: Device, threads: &Threads) -> Self {
+        Self { module: Arc::new(module), device, threads: threads.clone(), alone_ns: Arc::default() }
+    }
+
+    /// Runs `forward`; `numbers` says which inputs are numbers there.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where libtorch fails, as it does on shapes that do not fit: it does not tell faults of the input
+    /// from others.
+    pub(crate) fn compute(
+        &self,
+        inputs: &[Option<TensorView<'_>>],
+        specs: &[TensorSpec],
+        numbers: &[bool],
+    ) -> Result<Returned, Status> {
+        /// A run that takes less gains less from several threads than it takes to pass it to them.
+        const WIDE_FROM_NS: u64 = 1_000_000;
+        let mut arguments = Vec::with_capacity(inputs.len());
+        // Arguments are told by their places: of those that are left out, the last ones need no place.
+        let last = inputs.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        for ((spec, is_number), input) in specs.iter().zip(numbers).zip(inputs).take(last) {
+            arguments.push(match input {
+                None => Argument::None,
+                Some(view) => argument(spec.dtype, *is_number, *view, self.device)
+                    .map_err(|status| status.context(format_args!("input {}", Quoted(&spec.name))))?,
+            });
+        }
+        let module = Arc::clone(&self.module);
+        let may_be_wide = self.device == Device::Cpu && self.alone_ns.load(Ordering::Relaxed) >= WIDE_FROM_NS;
+        let work = move || {
+            let start = Instant::now();
+            let _no_grad = tch::no_grad_guard();
+            let arguments: Vec<IValue> = arguments.into_iter().map(IValue::from).collect();
+            let returned = module.forward_is(&arguments);
+            let returned = returned
+                .map_err(|error| Status::invalid_argument(format!("libtorch: {}", error::said(&error))))
+                .and_then(take_apart);
+            (returned, start.elapsed())
+        };
+        let run = self.threads.run(may_be_wide, work);
+        let ((returned, took), was_alone) =
+            run.ok_or_else(|| Status::internal("the thread that computes panicked"))?;
+        if was_alone {
+            let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            self.alone_ns.store(took, Ordering::Relaxed);
+        }
+        returned
+    }
+}
+
+impl From<Argument> for IValue {
+    fn from(argument: Argument) -> Self {
+        match argument {
+            Argument::None => IValue::None,
+            Argument::Tensor(tensor) => IValue::Tensor(tensor),
+            Argument::Int(number) => IValue::Int(number),
+            Argument::Float(number) => IValue::Double(number),
+            Argument::Bool(value) => IValue::Bool(value),
+        }
+    }
+}
+
+fn argument(dtype: DType, is_number: bool, view: TensorView<'_>, device: Device) -> Result<Argument, Status> {
     Ok(match is_number.then_some(dtype) {
-        Some(DType::I64) => IValue::Int(only(view.as_slice::<i64>()?)?),
-        Some(DType::F64) => IValue::Double(only(view.as_slice::<f64>()?)?),
-        Some(DType::Bool) => IValue::Bool(view.bytes().is_some_and(|bytes| bytes.first() == Some(&1))),
-        _ => IValue::Tensor(to_torch(view, device)?),
+        Some(DType::I64) => Argument::Int(only(view.as_slice::<i64>()?)?),
+        Some(DType::F64) => Argument::Float(only(view.as_slice::<f64>()?)?),
+        Some(DType::Bool) => Argument::Bool(view.bytes().is_some_and(|bytes| bytes.first() == Some(&1))),
+        _ => Argument::Tensor(to_torch(view, device)?),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Several frameworks in one server: the same answers, in whatever order they come, and none in another's way.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests too")]
 
 use std::f32::consts::TAU;
 use std::fs;

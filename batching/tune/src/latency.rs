@@ -1,8 +1,29 @@
 //! Batch size and wait, found from a target for latency.
+//!
+//! Two rules that need no search, from a model of what a run costs by its size ([`CostModel`]):
+//!
+//! **How large.** A request that just missed a batch waits for one whole run, then for its own: a run may take half of the
+//! target. Of the sizes that stay below that, almost always (the model's cost times a high quantile of what runs took against
+//! it), the one that costs least for each row is best, and of those that cost about the same the smallest: where a model
+//! gains nothing from batches, its batches are small. No batch is more than twice as large as any measured. The half is
+//! a guess that is corrected by what requests really took (additive increase, multiplicative decrease): less where they
+//! are late, and more, up to the whole target, where more of them wait than a batch can take. That is what sets this apart from
+//! Clipper's rule (Crankshaw et al., NSDI 2017, 4.3), which shrinks batches whenever latency is too high: where the device
+//! cannot keep up, smaller batches make it slower still.
+//!
+//! **How long to wait.** While the device is busy, waiting costs nothing, and whatever came meanwhile leaves as it
+//! becomes free. To leave it idle pays only for those whose answers have just left, if they soon come back: else clients that take
+//! turns with the device split into two halves that wait for one another, and each run is half as large as it could be.
+//! How soon they come back is measured after each run. A wait is worth it if more rows in a second are done with it
+//! than by going on at once with what is there, and than in two halves. Where clients do not come back, as those of an
+//! open system do not, it never is; nor for a lone client. A request that comes long after the last run never waits.
 
 use std::time::{Duration, Instant};
 
 use salver_core_status::Status;
+
+use crate::cost::{CostModel, Known, Measured};
+use crate::returns::Returns;
 
 /// The settings of a [`LatencyTarget`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,43 +36,290 @@ pub struct LatencyTargetOptions {
     pub allowed_batch_sizes: Vec<usize>,
 }
 
-/// What a queue should do for now.
+impl LatencyTargetOptions {
+    /// Whether the options make sense together.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT that names the option, what it is and what was wanted.
+    pub fn check(&self) -> Result<(), Status> {
+        let wrong = |what: String| Err(Status::invalid_argument(what));
+        if self.target.is_zero() {
+            return wrong("latency target is 0, more was wanted".to_owned());
+        }
+        if self.max_batch_size == 0 {
+            return wrong("max_batch_size is 0, 1 or more was wanted".to_owned());
+        }
+        let mut last = 0;
+        for &size in &self.allowed_batch_sizes {
+            if size <= last || size > self.max_batch_size {
+                return wrong(format!(
+                    "allowed_batch_sizes has {size} after {last}, ascending sizes up to max_batch_size ({}) were wanted",
+                    self.max_batch_size
+                ));
+            }
+            last = size;
+        }
+        Ok(())
+    }
+}
+
+/// What a queue should do for now. [`leaves_at`](Self::leaves_at) is all that a queue needs to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A batch of so many rows leaves at once.
+    /// A batch has so many rows at most, and leaves at once when it has. A task that alone has more is a batch by itself.
     pub batch_size: usize,
-    /// A batch leaves when its first task has waited so long.
+    /// So long a batch is held back after a run has ended, for those whose answers have left with it.
     pub wait: Duration,
+    /// When that run ended; `None` where nothing is held back.
+    pub since: Option<Instant>,
+    /// A batch of so many rows is not held back: everyone is there who is expected.
+    pub expected: usize,
+}
+
+impl Limits {
+    /// When a batch of `rows` rows leaves, whose first task was pushed at `opened`: a time in the past if at once, as soon as
+    /// a thread is free.
+    pub fn leaves_at(&self, rows: usize, opened: Instant) -> Instant {
+        match self.since {
+            Some(since) if rows < self.batch_size.min(self.expected) => {
+                since.checked_add(self.wait).map_or(opened, |until| until.max(opened))
+            }
+            _ => opened,
+        }
+    }
 }
 
 /// Finds the batch size and the wait that bring most through within a target for latency.
 #[derive(Clone, Debug)]
 pub struct LatencyTarget {
     options: LatencyTargetOptions,
+    cost: CostModel,
+    /// By how much a run is off the model, in the mean, in parts of what the model says.
+    deviation: f64,
+    /// What a run may take, in seconds.
+    budget: f64,
+    returns: Returns,
+    idle: Idle,
+    limits: Limits,
 }
+
+/// The threads that have become idle, one after another, while a batch was held back.
+#[derive(Clone, Copy, Debug, Default)]
+struct Idle {
+    threads: usize,
+    /// The rows that they are held back for: those that waited already and those that were answered.
+    expected: usize,
+}
+
+/// A size is as good as another if its rows cost no more than so many times as much.
+const ABOUT_THE_SAME: f64 = 1.03;
+
+/// A wait must bring so many times the throughput.
+const WORTH_A_WAIT: f64 = 1.02;
+
+/// A wait may be longer than the best by what costs so much of the throughput where the last do not come: who misses a
+/// batch waits for a whole run, and mostly nobody does, so that the batch leaves before the wait is over.
+const FOR_THE_LAST: f64 = 0.95;
+
+/// A share of those answered that counts as all.
+const ALL: f64 = 0.998;
 
 impl LatencyTarget {
     /// Begins with nothing known.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT that names the option.
+    /// INVALID_ARGUMENT that names the option: those of [`LatencyTargetOptions::check`].
     pub fn new(options: LatencyTargetOptions) -> Result<Self, Status> {
-        Ok(Self { options })
+        options.check()?;
+        let mut new = Self {
+            cost: CostModel::default(),
+            deviation: 0.1,
+            budget: options.target.as_secs_f64() / 2.0,
+            returns: Returns::default(),
+            idle: Idle::default(),
+            limits: Limits { batch_size: 1, wait: Duration::ZERO, since: None, expected: 1 },
+            options,
+        };
+        new.limits.batch_size = new.size();
+        Ok(new)
     }
 
-    /// Takes in that a task of `rows` rows arrived.
+    /// Takes in that a task of `rows` rows arrived and will wait.
     pub fn arrived(&mut self, rows: usize, now: Instant) {
-        let _ = (rows, now);
+        self.returns.arrived(rows, now);
     }
 
-    /// Takes in one run of `rows` rows that took `took`, whose first task had waited `waited` before; `left` rows were
-    /// waiting when it left.
-    pub fn ran(&mut self, rows: usize, took: Duration, waited: Duration, left: usize, now: Instant) {
-        let _ = (rows, took, waited, left, now);
+    /// Takes in one run of `rows` rows (padding counted) that took `took` and has just ended, whose first task had waited
+    /// `waited` before; `waiting` rows wait now.
+    pub fn ran(&mut self, rows: usize, took: Duration, waited: Duration, waiting: usize, now: Instant) {
+        self.learn(rows, took.as_secs_f64());
+        self.cost.note(rows, took);
+        let is_late = took.saturating_add(waited) > self.options.target;
+        self.correct(is_late, waiting > self.limits.batch_size);
+        let answered = self.returns.ran(rows, waiting, now);
+        let is_gathering =
+            self.limits.since.is_some_and(|since| now.saturating_duration_since(since) < self.limits.wait);
+        if answered.has_batch_left || !is_gathering {
+            self.idle = Idle { threads: 0, expected: waiting };
+        }
+        self.idle.threads += 1;
+        self.idle.expected = self.idle.expected.saturating_add(answered.rows);
+        // Threads that are idle at one time share who is expected.
+        let expected = self.idle.expected.div_ceil(self.idle.threads);
+        let here = waiting as f64 / self.idle.threads as f64;
+        let wait = self.worth_waiting(here, expected as f64 - here);
+        let batch_size = self.size();
+        self.limits = Limits {
+            batch_size: if wait.is_some() {
+                batch_size.max(self.allowed(expected as f64))
+            } else {
+                batch_size
+            },
+            wait: wait.unwrap_or_default(),
+            since: wait.map(|_| now),
+            expected,
+        };
     }
 
     /// What the queue should do for now.
     pub fn limits(&self) -> Limits {
-        Limits { batch_size: self.options.max_batch_size, wait: Duration::ZERO }
+        self.limits
+    }
+
+    /// Takes in by how much a run was off the model.
+    fn learn(&mut self, rows: usize, seconds: f64) {
+        const GAIN: f64 = 0.05;
+        if let Known::Seconds(usual) = self.cost.known(rows as f64)
+            && usual > 0.0
+        {
+            let off = (seconds / usual - 1.0).abs().min(1.0);
+            self.deviation += GAIN * (off - self.deviation);
+        }
+    }
+
+    /// What 95 of 100 runs take at most, in parts of what the model says: 1.65 standard deviations, each 1.25 mean ones.
+    fn spread(&self) -> f64 {
+        1.0 + 2.0 * self.deviation
+    }
+
+    /// Corrects what a run may take by what one did to its requests.
+    fn correct(&mut self, is_late: bool, is_behind: bool) {
+        let target = self.options.target.as_secs_f64();
+        self.budget = match (is_late, is_behind) {
+            (true, true) => self.budget + target / 16.0,
+            (true, false) => self.budget * 0.95,
+            (false, true) => self.budget + target / 512.0,
+            (false, false) => self.budget + (target / 2.0 - self.budget).max(0.0) / 64.0,
+        }
+        .clamp(target / 4.0, target);
+    }
+
+    /// The size that costs least for each row and keeps to the budget: one that was measured, or one that is worth a try.
+    fn size(&self) -> usize {
+        let measured: Vec<Measured> = self.cost.measured().collect();
+        let Some(least) = measured.iter().map(|size| size.seconds).reduce(f64::min) else {
+            return self.allowed(1.0);
+        };
+        // Where not even the cheapest run keeps to the budget, those that take little more cannot be worse.
+        let budget = (self.budget / self.spread()).max(least * 1.25);
+        let mut sizes = Vec::with_capacity(2 * measured.len());
+        for (index, size) in measured.iter().enumerate() {
+            if size.rows >= 1.0 && size.seconds <= budget {
+                // Few runs may have been fast by chance.
+                let doubt = 1.0 + self.deviation / size.runs.sqrt();
+                sizes.push((size.rows, size.seconds * doubt));
+                sizes.extend(self.worth_a_try(size, measured.get(index + 1), budget));
+            }
+        }
+        let best = sizes.iter().map(|(rows, seconds)| seconds / rows).fold(f64::INFINITY, f64::min);
+        let smallest = sizes.iter().find(|(rows, seconds)| seconds / rows <= best * ABOUT_THE_SAME);
+        self.allowed(smallest.map_or(1.0, |(rows, _)| *rows))
+    }
+
+    /// A size well above one that was measured and below the next, and what it costs at best: where it lies on the line
+    /// through the measured one and one below it. That it keeps to the budget must hold at worst: on the line to the next, or
+    /// where there is none, at as much for each row.
+    fn worth_a_try(&self, size: &Measured, next: Option<&Measured>, budget: f64) -> Option<(f64, f64)> {
+        let &Measured { rows, seconds, .. } = size;
+        let (next, at_worst) = next.map_or((rows * 3.0, seconds * 3.0), |next| (next.rows, next.seconds));
+        let slope = (at_worst - seconds).max(0.0) / (next - rows);
+        let fits = if slope > 0.0 { rows + (budget - seconds) / slope } else { next };
+        let tried = ((rows + next) / 2.0).min(fits);
+        (tried >= 1.25 * rows && tried <= 0.9 * next).then(|| (tried, self.at_best(rows, seconds, tried)))
+    }
+
+    /// What a size above `rows` costs at best, by the line through it and one below it; as much as `rows` where nothing
+    /// well below is known.
+    fn at_best(&self, rows: f64, seconds: f64, above: f64) -> f64 {
+        let below = self.cost.measured().take_while(|below| below.rows <= 0.75 * rows).last();
+        let slope = below.map_or(0.0, |below| (seconds - below.seconds) / (rows - below.rows));
+        seconds + slope.max(0.0) * (above - rows)
+    }
+
+    /// The largest size that is allowed and no larger than `rows`; the smallest where none is.
+    fn allowed(&self, rows: f64) -> usize {
+        let rows = (rows.round() as usize).clamp(1, self.options.max_batch_size);
+        let sizes = &self.options.allowed_batch_sizes;
+        match sizes.iter().rev().find(|size| **size <= rows).or(sizes.first()) {
+            Some(size) => *size,
+            None => rows,
+        }
+    }
+
+    /// The size that `rows` rows are padded to; the largest where they are more.
+    fn allowed_for(&self, rows: usize) -> usize {
+        let sizes = &self.options.allowed_batch_sizes;
+        let padded = sizes.iter().find(|size| **size >= rows).or(sizes.last());
+        padded.copied().unwrap_or(rows).min(self.options.max_batch_size)
+    }
+
+    /// What a run of `rows` rows takes, padded as it will be, in seconds. Of sizes that
+    /// were not measured, those above are held to cost the least they can, and those below the most: what is unknown
+    /// is tried.
+    fn seconds(&self, rows: f64) -> Option<f64> {
+        let rows = rows.max(1.0);
+        let padded =
+            self.options.allowed_batch_sizes.iter().map(|size| *size as f64).find(|size| *size >= rows);
+        let rows = padded.unwrap_or(rows);
+        match self.cost.known(rows) {
+            Known::Seconds(seconds) => Some(seconds),
+            Known::Below { smallest, seconds } => Some(seconds * rows / smallest),
+            Known::Above { largest, seconds } => Some(self.at_best(largest, seconds, rows)),
+            Known::Nothing => None,
+        }
+    }
+
+    /// How long to leave the device idle after a run that has answered `answered` rows, while `waiting` wait.
+    fn worth_waiting(&self, waiting: f64, answered: f64) -> Option<Duration> {
+        let largest = self.options.max_batch_size as f64;
+        let all = (waiting + answered).min(largest);
+        if waiting >= largest || all < 2.0 {
+            return None;
+        }
+        let rate = |rows: f64, seconds: f64| if rows > 0.0 { rows / seconds } else { 0.0 };
+        let at_once = rate(waiting, self.seconds(waiting)?);
+        let in_halves = rate(all, 2.0 * self.seconds(all / 2.0)?);
+        let wanted = at_once.max(in_halves) * WORTH_A_WAIT;
+        let mut best: Option<(f64, f64)> = None;
+        for (wait, share) in self.returns.by_delay() {
+            let rows = (waiting + share * answered).min(largest);
+            let run = self.seconds(rows)?;
+            if wait + run * self.spread() > self.options.target.as_secs_f64() {
+                break;
+            }
+            let with_wait = rate(rows, wait + run);
+            let so_far = best.map_or(wanted, |(rate, _)| rate);
+            if with_wait > so_far {
+                best = Some((with_wait, wait));
+            } else if let Some((_, longest)) = &mut best
+                && with_wait > (so_far * FOR_THE_LAST).max(wanted)
+            {
+                *longest = wait;
+            }
+            if share > ALL {
+                break;
+            }
+        }
+        best.and_then(|(_, wait)| Duration::try_from_secs_f64(wait).ok())
     }
 }

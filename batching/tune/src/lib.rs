@@ -5,6 +5,9 @@
 mod cost;
 mod in_flight;
 mod latency;
+mod returns;
+#[cfg(test)]
+mod simulation;
 
 pub use cost::CostModel;
 pub use in_flight::{AdaptiveOptions, InFlightLimit};

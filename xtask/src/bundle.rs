@@ -52,21 +52,25 @@ pub(crate) enum Platform {
     Libtorch,
     /// TensorFlow SavedModels
     Tensorflow,
+    /// Tables in CSV files
+    Lookup,
     /// Models that return their inputs, for tests and load
     Echo,
 }
 
 impl Platform {
     /// Those that are small enough for every test run.
-    pub(crate) const LIGHT: [Self; 2] = [Self::Onnxruntime, Self::Echo];
+    pub(crate) const LIGHT: [Self; 3] = [Self::Onnxruntime, Self::Lookup, Self::Echo];
     /// Every one of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Onnxruntime, Self::Libtorch, Self::Tensorflow, Self::Echo];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Onnxruntime, Self::Libtorch, Self::Tensorflow, Self::Lookup, Self::Echo];
 
     fn name(self) -> &'static str {
         match self {
             Self::Onnxruntime => "onnxruntime",
             Self::Libtorch => "libtorch",
             Self::Tensorflow => "tensorflow",
+            Self::Lookup => "lookup",
             Self::Echo => "echo",
         }
     }
@@ -77,7 +81,7 @@ impl Platform {
             Self::Onnxruntime => Some("onnxruntime"),
             Self::Libtorch => Some("libtorch"),
             Self::Tensorflow => Some("tensorflow"),
-            Self::Echo => None,
+            Self::Lookup | Self::Echo => None,
         }
     }
 }

@@ -58,8 +58,10 @@ mod limit;
 mod options;
 mod pool;
 mod scheduler;
+mod slots;
 mod streaming;
 mod sync;
+mod work;
 
 pub use basic::BasicScheduler;
 pub use options::{InFlight, PoolOptions, QueueOrder};

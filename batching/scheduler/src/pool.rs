@@ -13,8 +13,9 @@ use salver_batching_queue::{Dropped, Task};
 use salver_core_clock::Clock;
 
 use crate::Consumer;
-use crate::core::{Core, Ended, Gone, Next, Ran, Wake, Work};
+use crate::core::Core;
 use crate::sync::{Bed, Builder, JoinHandle, Mutex};
+use crate::work::{Ended, Gone, Next, Ran, Wake, Work};
 
 /// What the threads of a pool share with whoever schedules.
 pub(crate) struct Pool<T: Task> {

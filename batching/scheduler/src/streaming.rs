@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use salver_batching_queue::{Refused, Task};
 use salver_core_clock::Clock;
 use salver_core_status::Status;
@@ -14,6 +14,11 @@ use salver_core_status::Status;
 use crate::options::check_threads;
 use crate::pool::guarded;
 use crate::sync::{Builder, JoinHandle};
+
+mod batch;
+
+pub use batch::BatchStream;
+use batch::Filling;
 
 /// The settings of a [`StreamingScheduler`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,27 +59,6 @@ struct State<T: Task> {
     /// Threads with nothing to do, less the batches handed to them.
     free: usize,
     is_ending: bool,
-}
-
-/// A batch that is open or running. Its lock is taken inside that of [`State`].
-struct Filling<T> {
-    state: Mutex<Fill<T>>,
-    changed: Condvar,
-    closes_at: Option<Instant>,
-}
-
-struct Fill<T> {
-    tasks: VecDeque<T>,
-    /// Of all tasks that there were.
-    rows: usize,
-    is_closed: bool,
-    is_awaited: bool,
-}
-
-/// The tasks of one batch, as they arrive. Dropping it closes the batch; tasks that have not been taken are dropped then.
-pub struct BatchStream<T> {
-    filling: Arc<Filling<T>>,
-    clock: Arc<dyn Clock>,
 }
 
 impl<T: Task> StreamingScheduler<T> {
@@ -135,7 +119,7 @@ impl<T: Task> StreamingScheduler<T> {
         }
         state.free -= 1;
         let filling = Arc::new(Filling::open(task, size, limit, self.options.batch_timeout, now));
-        if !filling.state.lock().is_closed {
+        if !filling.is_closed() {
             state.open.push((key, Arc::clone(&filling)));
         }
         state.handed.push_back(filling);
@@ -147,7 +131,7 @@ impl<T: Task> StreamingScheduler<T> {
     /// Looks at the clock: for a clock that jumps, as in a test.
     pub fn nudge(&self) {
         for (_, filling) in &self.shared.state.lock().open {
-            filling.changed.notify_all();
+            filling.look();
         }
     }
 
@@ -175,7 +159,7 @@ impl<T: Task> Drop for StreamingScheduler<T> {
 impl<T: Task> Shared<T> {
     fn work(&self, run: &(dyn Fn(BatchStream<T>) + Send + Sync)) {
         while let Some(filling) = self.next() {
-            let stream = BatchStream { filling: Arc::clone(&filling), clock: Arc::clone(&self.clock) };
+            let stream = BatchStream::new(Arc::clone(&filling), Arc::clone(&self.clock));
             guarded("consumer of a streamed batch", || run(stream));
             let mut state = self.state.lock();
             // Whatever became of the stream, nobody reads it any more.
@@ -207,119 +191,11 @@ impl<T: Task> State<T> {
     fn add(&mut self, key: &T::Key, task: T, size: usize, limit: usize, now: Instant) -> Result<(), T> {
         let Some(position) = self.open.iter().position(|(open, _)| open == key) else { return Err(task) };
         let Some((_, filling)) = self.open.get(position) else { return Err(task) };
-        let mut fill = filling.state.lock();
-        let is_over = filling.closes_at.is_some_and(|at| at <= now);
-        let added = if fill.is_closed || is_over || fill.rows + size > limit {
-            fill.is_closed = true;
-            Err(task)
-        } else {
-            fill.tasks.push_back(task);
-            fill.rows += size;
-            fill.is_closed = fill.rows == limit;
-            Ok(())
-        };
-        let (is_closed, is_awaited) = (fill.is_closed, fill.is_awaited);
-        drop(fill);
-        if is_awaited {
-            filling.changed.notify_one();
-        }
-        if is_closed {
+        let added = filling.add(task, size, limit, now);
+        if filling.is_closed() {
             self.open.swap_remove(position);
         }
         added
-    }
-}
-
-impl<T> Filling<T> {
-    fn open(task: T, rows: usize, limit: usize, timeout: Option<Duration>, now: Instant) -> Self {
-        let fill = Fill { tasks: VecDeque::from([task]), rows, is_closed: rows == limit, is_awaited: false };
-        // A time-out past the end of time is none.
-        let closes_at = timeout.and_then(|timeout| now.checked_add(timeout));
-        Self { state: Mutex::new(fill), changed: Condvar::new(), closes_at }
-    }
-
-    fn close(&self) {
-        self.state.lock().is_closed = true;
-        self.changed.notify_all();
-    }
-
-    /// Closes it, and gives out what nobody took.
-    fn end(&self) -> VecDeque<T> {
-        let mut fill = self.state.lock();
-        fill.is_closed = true;
-        std::mem::take(&mut fill.tasks)
-    }
-
-    /// Waits until something changes or it is time to close, and closes it then.
-    fn wait(&self, fill: &mut MutexGuard<'_, Fill<T>>, clock: &dyn Clock) {
-        fill.is_awaited = true;
-        match self.closes_at.map(|at| at.saturating_duration_since(clock.now())) {
-            None => self.changed.wait(fill),
-            Some(Duration::ZERO) => fill.is_closed = true,
-            Some(left) => {
-                // Whether time has passed is for the clock to say.
-                let _ = self.changed.wait_for(fill, left);
-            }
-        }
-        fill.is_awaited = false;
-    }
-}
-
-impl<T> BatchStream<T> {
-    /// A task that is there already; `None` where none is, though one may still come.
-    pub fn try_next(&mut self) -> Option<T> {
-        self.filling.state.lock().tasks.pop_front()
-    }
-
-    /// Whether no task will be added any more. Those that are there can still be taken.
-    pub fn is_closed(&self) -> bool {
-        let mut fill = self.filling.state.lock();
-        fill.is_closed |= self.filling.closes_at.is_some_and(|at| at <= self.clock.now());
-        fill.is_closed
-    }
-
-    /// The rows of all tasks that were added so far, those taken counted.
-    pub fn rows(&self) -> usize {
-        self.filling.state.lock().rows
-    }
-
-    /// Waits until no task will be added any more. Blocks.
-    pub fn wait_until_closed(&self) {
-        let mut fill = self.filling.state.lock();
-        while !fill.is_closed {
-            self.filling.wait(&mut fill, &*self.clock);
-        }
-    }
-}
-
-/// Each task as it arrives: blocks while the batch is open and none is there.
-impl<T> Iterator for BatchStream<T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        let mut fill = self.filling.state.lock();
-        loop {
-            if let Some(task) = fill.tasks.pop_front() {
-                return Some(task);
-            }
-            if fill.is_closed {
-                return None;
-            }
-            self.filling.wait(&mut fill, &*self.clock);
-        }
-    }
-}
-
-impl<T> Drop for BatchStream<T> {
-    fn drop(&mut self) {
-        let left = self.filling.end();
-        drop(left);
-    }
-}
-
-impl<T> fmt::Debug for BatchStream<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BatchStream").field("rows", &self.rows()).finish_non_exhaustive()
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use salver_batching_queue::{Batch, Dropped, Queue, QueueOptions};
 
 use super::fixture::{Item, pool, queue};
-use crate::core::{Core, Ended, Next, Wake, Work};
+use crate::core::Core;
 use crate::limit::Limit;
+use crate::work::{Ended, Next, Wake, Work};
 use crate::{Consumer, PoolOptions, QueueOrder};
 
 struct Nobody;

@@ -10,8 +10,9 @@ use salver_batching_queue::{Batch, Dropped, Queue, QueueOptions};
 use salver_batching_tune::AdaptiveOptions;
 
 use super::fixture::{Item, pool, queue};
-use crate::core::{Core, Ended, Next, Ran, Wake, Work};
+use crate::core::Core;
 use crate::limit::Limit;
+use crate::work::{Ended, Next, Ran, Wake, Work};
 use crate::{Consumer, InFlight, PoolOptions, QueueOrder};
 
 #[derive(Clone, Debug)]

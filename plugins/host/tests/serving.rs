@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use salver_core_platform::{CancelFlag, OptionValue, Options, Probe, RequestContext, TraceContext};
+use salver_core_status::Code;
 use salver_core_tensor::{DType, Shape, Strings, Tensor};
 use salver_plugins_host::{Door, HostServices, Plugins, inspect};
 use support::*;
@@ -41,6 +42,28 @@ fn the_smallest_plugin_in_c_serves() {
     assert_eq!(scale.probe(folder.path()), Probe::Match { file: "scale.txt".to_owned() });
     let wrong = load(&*scale, folder.path(), &Options::new()).err().unwrap();
     assert_eq!(wrong.message(), "`scale.txt` does not hold two numbers");
+}
+
+#[test]
+fn a_plugin_in_cpp_serves_and_what_it_throws_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = plugins_folder().join("c/example/offset.cpp");
+    let path = compile(
+        &source,
+        &["-xc++", "-Wpedantic", "-fvisibility=hidden", "-Wl,--no-as-needed", "-lstdc++"],
+        folder.path(),
+    );
+    assert_eq!(inspect(&path).unwrap().name, "minimal-cpp");
+    let offset = platform(&path);
+    assert_serves(&*offset, "offset.txt");
+
+    assert_eq!(offset.probe(folder.path()), Probe::NoMatch { reason: "no file of offset".to_owned() });
+    std::fs::write(folder.path().join("offset.txt"), "two").unwrap();
+    let wrong = load(&*offset, folder.path(), &Options::new()).err().unwrap();
+    assert_eq!(
+        (wrong.code(), wrong.message()),
+        (Code::InvalidArgument, "`offset.txt` does not hold two numbers")
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! its versions, is [`ModelSettings`]; a list of models, as TensorFlow Serving has it, is a [`ModelList`].
 
 mod args;
+mod batching;
 mod compat;
 mod edit;
 mod memory;
@@ -17,6 +18,7 @@ mod serve;
 mod size;
 
 pub use args::{Cli, Command, LogFormat, ModelArgs, PluginCommand, ServeArgs};
+pub use batching::BatchingConfig;
 pub use edit::edit_model;
 pub use memory::{DeviceMemory, MemoryLimit};
 pub use model::{ModelSettings, SETTINGS_FILE};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use salver_batching_parameters::Parameters;
 use salver_core_platform::{OptionValue, Options};
 use salver_core_servable::Version;
 use salver_core_status::{Quoted, Status};
@@ -39,6 +40,10 @@ pub struct ModelSettings {
     pub pin: bool,
     /// Settings for the platform, over those of the server. What is said under `[signature]` is one of them.
     pub options: Options,
+    /// How requests are batched, over what the server says; they are batched wherever this is said.
+    pub batching: Option<Parameters>,
+    /// The same for single versions, over that.
+    pub version_batching: BTreeMap<Version, Parameters>,
 }
 
 /// The file as it is written.
@@ -110,6 +115,8 @@ impl ModelSettings {
             memory_bytes: raw.memory.as_deref().map(parse_bytes).transpose()?.map(|bytes| bytes as u64),
             pin: raw.pin,
             options: with_signature(from_table(&raw.options)?, raw.signature)?,
+            batching: None,
+            version_batching: BTreeMap::new(),
         })
     }
 }

@@ -11,6 +11,7 @@ use salver_core_platform::Options;
 use salver_manager_source_file::VersionPolicy;
 
 use crate::args::{Cli, Command, ServeArgs};
+use crate::batching::BatchingConfig;
 use crate::memory::{DeviceMemory, MemoryLimit};
 use crate::model_list::{Location, ModelEntry, ModelList};
 use crate::on_demand::{LoadMode, OnDemand};
@@ -38,6 +39,8 @@ pub struct ServeConfig {
     pub plugin_dirs: Vec<PathBuf>,
     /// Settings by platform.
     pub platform_options: BTreeMap<String, Options>,
+    /// How requests are batched.
+    pub batching: BatchingConfig,
     /// How many threads the platforms' own pools may use.
     pub cpu_threads: usize,
     /// Where to listen.
@@ -221,6 +224,7 @@ impl ServeArgs {
             on_demand: self.on_demand(),
             plugin_dirs: self.plugin_dirs(),
             platform_options: by_platform(&self.platform_option),
+            batching: BatchingConfig::default(),
             cpu_threads: or_default(self.cpu_threads, cpus),
             listen: Listen { host: self.host, port: self.port, rest_port: self.rest_port()? },
             limits: Limits {

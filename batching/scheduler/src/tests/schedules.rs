@@ -41,7 +41,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<usize>;
-    let limit = prop::option::of(0_u64..20);
+    let limit = prop::option::of(1_u64..20);
     prop_oneof![
         12 => (index(), any::<bool>()).prop_map(|(queue, may_run_here)| Step::Push { queue, may_run_here }),
         8 => index().prop_map(Step::Arrive),
@@ -181,6 +181,9 @@ impl World {
             }
             Err(refused) => {
                 assert_eq!(refused.task.number, self.next);
+                for Dropped { task, .. } in refused.dropped {
+                    assert!(self.waiting.remove(&(task.number, slot)), "{} of {slot}", task.number);
+                }
                 None
             }
         }

@@ -14,12 +14,13 @@ use crate::limit::Limit;
 use crate::pool::{Pool, tell};
 use crate::sync::{Event, JoinHandle, Mutex};
 
-/// What runs the batches of one queue. Called from the threads of the pool, several at once.
+/// What runs the batches of one queue. Called from the threads of the pool, several at once, and from those of whoever
+/// calls [`QueueHandle::schedule_or_run`]; never with a lock held, so it may schedule tasks, add queues and drop them.
 pub trait Consumer<T>: Send + Sync + 'static {
     /// Runs a batch. A panic is caught and logged; the tasks are dropped then.
     fn run(&self, batch: Batch<T>);
 
-    /// Tells whoever wanted a task that it is not run. Must not block.
+    /// Tells whoever wanted a task that it is not run. Must not block. A panic is caught and logged.
     fn dropped(&self, dropped: Dropped<T>);
 }
 

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 const TIMEOUT: Duration = Duration::from_millis(1);
 /// One wake-up is what is promised; beside it, on cores that have done something else since, a lock is taken twice, and a
 /// batch is put together.
-const BESIDE_MICROS: f64 = 5.0;
+const BESIDE_MICROS: f64 = 10.0;
 
 pub(super) fn measure() -> anyhow::Result<Vec<Promise>> {
     let mut figures = [const { Rounds::new() }; 5];

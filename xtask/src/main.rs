@@ -18,6 +18,7 @@ mod fetch;
 mod hash;
 mod libraries;
 mod loom;
+mod new_plugin;
 mod python;
 mod test;
 mod tidy;
@@ -43,6 +44,8 @@ enum Task {
     Bundle(bundle::Args),
     /// Build, fetch, serve the sample digits and say how to ask for them
     Demo(demo::Args),
+    /// Write a folder that is a platform plugin already, to be made into another
+    NewPlugin(new_plugin::Args),
     /// What `demo` leaves running until the server is ready
     #[command(hide = true)]
     Announce(demo::AnnounceArgs),
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Fetch(args) => fetch::run(&args),
         Task::Bundle(args) => bundle::run(&args),
         Task::Demo(args) => demo::run(&args),
+        Task::NewPlugin(args) => new_plugin::run(&args),
         Task::Announce(args) => demo::announce(&args),
         Task::Test(args) => test::run(&args),
         Task::Loom => loom::run(),

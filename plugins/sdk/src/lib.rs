@@ -74,6 +74,7 @@ mod model;
 mod outputs;
 mod platform;
 mod signatures;
+pub mod testing;
 
 pub use host::{Host, Metric, host};
 

@@ -10,6 +10,7 @@ use salver_batching_concat::PadValue;
 use salver_batching_parameters::Padding;
 use salver_batching_queue::{BatchPadding, Level, PriorityMixing, Task};
 use salver_core_platform::OptionValue;
+use salver_core_status::Code;
 
 use super::super::*;
 use super::fixture::*;
@@ -262,4 +263,12 @@ fn a_session_that_goes_while_it_is_busy_answers_everybody() {
     for (waiter, call) in waiters.into_iter().zip(&calls) {
         assert_eq!(wait(waiter), unbatched(call));
     }
+}
+#[test]
+fn a_request_that_is_too_large_is_refused() {
+    let mut options = options();
+    options.queue.levels = vec![level()];
+    let session = session(&Arithmetic::new(), options);
+    let status = session.run_blocking(call(matrix(17, (0..17).collect()))).unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
 }

@@ -9,15 +9,17 @@ use std::time::Duration;
 /// sixteenth together, so that the model stays small whatever the sizes are. Between two sizes seen, the cost lies on the line between
 /// them. One slow run in many hardly moves a mean; a size that was not seen for a thousand runs is unknown again, so
 /// that it is tried again rather than judged by what the device did long ago.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CostModel {
     points: BTreeMap<u32, Point>,
     runs: u64,
+    /// How slow the device is, of late: what sizes take beside what they took when they were last seen.
+    pace: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    /// The mean number of rows of the runs taken together, and of seconds.
+    /// The mean number of rows of the runs taken together, and of seconds at a pace of 1.
     rows: f64,
     seconds: f64,
     seen: u32,
@@ -27,9 +29,11 @@ struct Point {
 /// How much of a new run goes into a mean that has settled.
 const GAIN: f64 = 0.05;
 
-/// A run that takes this many times as long as the mean counts as so many times; one that takes as much less starts the
-/// mean anew, since nothing makes a device fast by chance.
-const OUTLIER: f64 = 3.0;
+/// A run that takes this many times as long as the mean, or longer, counts as so many times.
+const SLOW: f64 = 1.5;
+
+/// A run that takes so many times less starts the mean anew, since nothing makes a device fast by chance.
+const FAST: f64 = 3.0;
 
 /// A size is forgotten after so many runs of others.
 const MEMORY: u64 = 1000;
@@ -40,15 +44,15 @@ pub(crate) enum Known {
     /// It was measured, or lies between sizes that were: the seconds it takes.
     Seconds(f64),
     /// It is below the smallest size measured.
-    Below { smallest: f64, seconds: f64 },
+    Below(Measured),
     /// It is above the largest size measured.
-    Above { largest: f64, seconds: f64 },
+    Above(Measured),
     /// Nothing was measured.
     Nothing,
 }
 
 /// A size that was measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Measured {
     pub(crate) rows: f64,
     pub(crate) seconds: f64,
@@ -56,23 +60,30 @@ pub(crate) struct Measured {
     pub(crate) runs: f64,
 }
 
+impl Default for CostModel {
+    fn default() -> Self {
+        Self { points: BTreeMap::new(), runs: 0, pace: 1.0 }
+    }
+}
+
 impl CostModel {
     /// Takes in one run of `rows` rows (padding counted).
     pub fn note(&mut self, rows: usize, took: Duration) {
         self.runs += 1;
-        let (seconds, last_seen) = (took.as_secs_f64(), self.runs);
+        self.keep_pace(rows, took.as_secs_f64());
+        let (seconds, last_seen) = (took.as_secs_f64() / self.pace, self.runs);
         let new = Point { rows: rows as f64, seconds, seen: 1, last_seen };
         self.points
             .entry(bucket(rows))
             .and_modify(|point| {
-                if seconds * OUTLIER < point.seconds {
+                if seconds * FAST < point.seconds {
                     *point = new;
                     return;
                 }
                 point.seen = point.seen.saturating_add(1);
                 let gain = (1.0 / f64::from(point.seen)).max(GAIN);
                 point.rows += gain * (rows as f64 - point.rows);
-                point.seconds += gain * (seconds.min(OUTLIER * point.seconds) - point.seconds);
+                point.seconds += gain * (seconds.min(SLOW * point.seconds) - point.seconds);
                 point.last_seen = last_seen;
             })
             .or_insert(new);
@@ -82,13 +93,27 @@ impl CostModel {
         }
     }
 
+    /// Takes a run that is off what its size takes for a sign that all sizes are, in small part.
+    fn keep_pace(&mut self, rows: usize, seconds: f64) {
+        const SETTLED: u32 = 5;
+        const GAIN: f64 = 0.05;
+        const LARGEST_STEP: f64 = 0.3;
+        if let Some(point) = self.points.get(&bucket(rows))
+            && point.seen >= SETTLED
+            && point.seconds > 0.0
+        {
+            let off = seconds / (point.seconds * self.pace) - 1.0;
+            self.pace = (self.pace * (1.0 + GAIN * off.clamp(-LARGEST_STEP, LARGEST_STEP))).clamp(1e-3, 1e3);
+        }
+    }
+
     /// What a run of `rows` rows takes; `None` where neither it nor sizes on both sides were measured.
     pub fn cost(&self, rows: usize) -> Option<Duration> {
         match self.known(rows as f64) {
             Known::Seconds(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-            Known::Below { .. } | Known::Above { .. } | Known::Nothing => {
+            Known::Below(_) | Known::Above(_) | Known::Nothing => {
                 let same = self.points.get(&bucket(rows))?;
-                Duration::try_from_secs_f64(same.seconds).ok()
+                Duration::try_from_secs_f64(same.seconds * self.pace).ok()
             }
         }
     }
@@ -101,22 +126,31 @@ impl CostModel {
         match (lower, upper) {
             (Some(lower), Some(upper)) if upper.rows > lower.rows => {
                 let way = (rows - lower.rows) / (upper.rows - lower.rows);
-                Known::Seconds(lower.seconds + way * (upper.seconds - lower.seconds))
+                Known::Seconds(self.pace * (lower.seconds + way * (upper.seconds - lower.seconds)))
             }
-            (Some(exact), Some(_)) => Known::Seconds(exact.seconds),
-            (Some(lower), None) => Known::Above { largest: lower.rows, seconds: lower.seconds },
-            (None, Some(upper)) => Known::Below { smallest: upper.rows, seconds: upper.seconds },
+            (Some(exact), Some(_)) => Known::Seconds(self.pace * exact.seconds),
+            (Some(lower), None) => Known::Above(lower.measured(self.pace)),
+            (None, Some(upper)) => Known::Below(upper.measured(self.pace)),
             (None, None) => Known::Nothing,
         }
     }
 
     /// The sizes measured, ascending, with the seconds each takes.
     pub(crate) fn measured(&self) -> impl Iterator<Item = Measured> + '_ {
-        self.points.values().map(|point| Measured {
-            rows: point.rows,
-            seconds: point.seconds,
-            runs: f64::from(point.seen).min(1.0 / GAIN),
-        })
+        self.points.values().map(|point| point.measured(self.pace))
+    }
+
+    /// The largest size measured of `rows` or fewer rows.
+    pub(crate) fn measured_below(&self, rows: f64) -> Option<Measured> {
+        let up_to = self.points.range(..=bucket(rows as usize)).rev();
+        up_to.map(|(_, point)| point.measured(self.pace)).find(|below| below.rows <= rows)
+    }
+}
+
+impl Point {
+    fn measured(&self, pace: f64) -> Measured {
+        let runs = f64::from(self.seen).min(1.0 / GAIN);
+        Measured { rows: self.rows, seconds: self.seconds * pace, runs }
     }
 }
 
@@ -172,6 +206,13 @@ mod tests {
             model.note(8, 4 * MS);
         }
         assert!(model.cost(8).unwrap() > MS * 38 / 10);
+    }
+
+    #[test]
+    fn a_device_that_slows_down_slows_all_sizes() {
+        let runs = [[(8, MS); 50], [(16, 2 * MS); 50], [(8, 2 * MS); 50]].concat();
+        let cost = model(&runs).cost(16).unwrap();
+        assert!(cost > 5 * MS / 2, "{cost:?}");
     }
 
     #[test]

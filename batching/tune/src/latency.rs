@@ -140,7 +140,7 @@ impl LatencyTarget {
             limits: Limits { batch_size: 1, wait: Duration::ZERO, since: None, expected: 1 },
             options,
         };
-        new.limits.batch_size = new.size();
+        new.limits.batch_size = new.allowed(1.0);
         Ok(new)
     }
 
@@ -155,7 +155,8 @@ impl LatencyTarget {
         self.learn(rows, took.as_secs_f64());
         self.cost.note(rows, took);
         let is_late = took.saturating_add(waited) > self.options.target;
-        self.correct(is_late, waiting > self.limits.batch_size);
+        let is_behind = waiting > self.limits.batch_size;
+        self.correct(is_late, is_behind);
         let answered = self.returns.ran(rows, waiting, now);
         let is_gathering =
             self.limits.since.is_some_and(|since| now.saturating_duration_since(since) < self.limits.wait);
@@ -167,17 +168,14 @@ impl LatencyTarget {
         // Threads that are idle at one time share who is expected.
         let expected = self.idle.expected.div_ceil(self.idle.threads);
         let here = waiting as f64 / self.idle.threads as f64;
-        let wait = self.worth_waiting(here, expected as f64 - here);
-        let batch_size = self.size();
+        let together = self.together(expected as f64);
+        let wait = self.worth_waiting(here, expected as f64 - here, together);
+        let batch_size = self.size(is_behind);
         self.limits = Limits {
-            batch_size: if wait.is_some() {
-                batch_size.max(self.allowed(expected as f64))
-            } else {
-                batch_size
-            },
+            batch_size: if wait.is_some() { batch_size.max(self.allowed_for(together)) } else { batch_size },
             wait: wait.unwrap_or_default(),
             since: wait.map(|_| now),
-            expected,
+            expected: together as usize,
         };
     }
 
@@ -192,7 +190,8 @@ impl LatencyTarget {
         if let Known::Seconds(usual) = self.cost.known(rows as f64)
             && usual > 0.0
         {
-            let off = (seconds / usual - 1.0).abs().min(1.0);
+            // One slow run in many says little of the others.
+            let off = (seconds / usual - 1.0).abs().min(4.0 * self.deviation.max(0.02));
             self.deviation += GAIN * (off - self.deviation);
         }
     }
@@ -214,46 +213,59 @@ impl LatencyTarget {
         .clamp(target / 4.0, target);
     }
 
-    /// The size that costs least for each row and keeps to the budget: one that was measured, or one that is worth a try.
-    fn size(&self) -> usize {
+    /// The size that costs least for each row and whose run keeps to the budget: one that was measured, or one that is
+    /// worth a try.
+    fn size(&self, is_behind: bool) -> usize {
         let measured: Vec<Measured> = self.cost.measured().collect();
         let Some(least) = measured.iter().map(|size| size.seconds).reduce(f64::min) else {
             return self.allowed(1.0);
         };
-        // Where not even the cheapest run keeps to the budget, those that take little more cannot be worse.
-        let budget = (self.budget / self.spread()).max(least * 1.25);
+        // Where not even the cheapest run keeps to the budget, those that take little more are hardly worse; and where it
+        // does not keep to the target, there is only throughput left to find.
+        let budget = match least <= self.options.target.as_secs_f64() {
+            true => (self.budget / self.spread()).max(least * 1.25),
+            false => f64::INFINITY,
+        };
         let mut sizes = Vec::with_capacity(2 * measured.len());
         for (index, size) in measured.iter().enumerate() {
             if size.rows >= 1.0 && size.seconds <= budget {
-                // Few runs may have been fast by chance.
-                let doubt = 1.0 + self.deviation / size.runs.sqrt();
-                sizes.push((size.rows, size.seconds * doubt));
+                sizes.push((size.rows, size.seconds * self.doubt(size)));
                 sizes.extend(self.worth_a_try(size, measured.get(index + 1), budget));
             }
         }
         let best = sizes.iter().map(|(rows, seconds)| seconds / rows).fold(f64::INFINITY, f64::min);
-        let smallest = sizes.iter().find(|(rows, seconds)| seconds / rows <= best * ABOUT_THE_SAME);
-        self.allowed(smallest.map_or(1.0, |(rows, _)| *rows))
+        let mut good = sizes.iter().filter(|(rows, seconds)| seconds / rows <= best * ABOUT_THE_SAME);
+        let found = if is_behind { good.next_back() } else { good.next() };
+        self.allowed(found.map_or(1.0, |(rows, _)| *rows))
     }
 
-    /// A size well above one that was measured and below the next, and what it costs at best: where it lies on the line
-    /// through the measured one and one below it. That it keeps to the budget must hold at worst: on the line to the next, or
-    /// where there is none, at as much for each row.
+    /// A size well above one that was measured and well below the next, and what it costs at best, if that keeps to the
+    /// budget: the next that is allowed, where sizes are given; else one half-way, as far as the line to the next keeps
+    /// to the budget; and twice as large, where nothing larger was measured, which cannot cost much more than twice as much.
     fn worth_a_try(&self, size: &Measured, next: Option<&Measured>, budget: f64) -> Option<(f64, f64)> {
-        let &Measured { rows, seconds, .. } = size;
-        let (next, at_worst) = next.map_or((rows * 3.0, seconds * 3.0), |next| (next.rows, next.seconds));
-        let slope = (at_worst - seconds).max(0.0) / (next - rows);
-        let fits = if slope > 0.0 { rows + (budget - seconds) / slope } else { next };
-        let tried = ((rows + next) / 2.0).min(fits);
-        (tried >= 1.25 * rows && tried <= 0.9 * next).then(|| (tried, self.at_best(rows, seconds, tried)))
+        let tried = match (&self.options.allowed_batch_sizes[..], next) {
+            ([], None) => Some(2.0 * size.rows),
+            ([], Some(next)) => {
+                let slope = (next.seconds - size.seconds).max(0.0) / (next.rows - size.rows);
+                let fits = if slope > 0.0 { size.rows + (budget - size.seconds) / slope } else { next.rows };
+                Some(((size.rows + next.rows) / 2.0).min(fits)).filter(|tried| *tried <= 0.9 * next.rows)
+            }
+            (sizes, _) => sizes.iter().map(|size| *size as f64).find(|tried| *tried > 1.01 * size.rows),
+        };
+        let tried = tried.filter(|tried| *tried >= 1.25 * size.rows)?;
+        let at_best = self.at_best(size, tried);
+        (at_best <= budget).then_some((tried, at_best))
     }
 
-    /// What a size above `rows` costs at best, by the line through it and one below it; as much as `rows` where nothing
+    /// What a size above `rows` costs at best: by the line through it and one below it; as much as `rows` where nothing
     /// well below is known.
-    fn at_best(&self, rows: f64, seconds: f64, above: f64) -> f64 {
-        let below = self.cost.measured().take_while(|below| below.rows <= 0.75 * rows).last();
-        let slope = below.map_or(0.0, |below| (seconds - below.seconds) / (rows - below.rows));
-        seconds + slope.max(0.0) * (above - rows)
+    fn at_best(&self, size: &Measured, above: f64) -> f64 {
+        let slope = self.cost.measured_below(0.75 * size.rows).map_or(0.0, |below| {
+            // As flat as the few runs of both can mean.
+            let rise = size.seconds * (2.0 - self.doubt(size)) - below.seconds * self.doubt(&below);
+            rise / (size.rows - below.rows)
+        });
+        size.seconds + slope.max(0.0) * (above - size.rows)
     }
 
     /// The largest size that is allowed and no larger than `rows`; the smallest where none is.
@@ -266,13 +278,6 @@ impl LatencyTarget {
         }
     }
 
-    /// The size that `rows` rows are padded to; the largest where they are more.
-    fn allowed_for(&self, rows: usize) -> usize {
-        let sizes = &self.options.allowed_batch_sizes;
-        let padded = sizes.iter().find(|size| **size >= rows).or(sizes.last());
-        padded.copied().unwrap_or(rows).min(self.options.max_batch_size)
-    }
-
     /// What a run of `rows` rows takes, padded as it will be, in seconds. Of sizes that
     /// were not measured, those above are held to cost the least they can, and those below the most: what is unknown
     /// is tried.
@@ -283,15 +288,47 @@ impl LatencyTarget {
         let rows = padded.unwrap_or(rows);
         match self.cost.known(rows) {
             Known::Seconds(seconds) => Some(seconds),
-            Known::Below { smallest, seconds } => Some(seconds * rows / smallest),
-            Known::Above { largest, seconds } => Some(self.at_best(largest, seconds, rows)),
+            Known::Below(smallest) => Some(smallest.seconds * rows / smallest.rows),
+            Known::Above(largest) => Some(self.at_best(&largest, rows)),
             Known::Nothing => None,
         }
     }
 
-    /// How long to leave the device idle after a run that has answered `answered` rows, while `waiting` wait.
-    fn worth_waiting(&self, waiting: f64, answered: f64) -> Option<Duration> {
-        let largest = self.options.max_batch_size as f64;
+    /// How many of `all` rows to run as one, if they are held back for one another: all, unless a part costs much less for
+    /// each row. Nobody among them just missed a batch, so the run may take the whole target.
+    fn together(&self, all: f64) -> f64 {
+        let all = all.min(self.options.max_batch_size as f64);
+        let budget = self.options.target.as_secs_f64();
+        let of_all = self
+            .seconds(all)
+            .filter(|seconds| *seconds <= budget)
+            .map_or(f64::INFINITY, |seconds| seconds / all);
+        let mut best = (of_all * FOR_THE_LAST, all);
+        for size in self.cost.measured().filter(|size| size.rows < all && size.seconds <= budget) {
+            let each = size.seconds * self.doubt(&size) / size.rows.max(1.0);
+            if each < best.0 {
+                best = (each, size.rows.round());
+            }
+        }
+        best.1
+    }
+
+    /// By how much more a size may cost than its few runs say, which may have been fast by chance.
+    fn doubt(&self, size: &Measured) -> f64 {
+        1.0 + 2.0 * self.deviation / size.runs.sqrt()
+    }
+
+    /// The size that `rows` rows are padded to; the largest where they are more.
+    fn allowed_for(&self, rows: f64) -> usize {
+        let rows = rows as usize;
+        let sizes = &self.options.allowed_batch_sizes;
+        let padded = sizes.iter().find(|size| **size >= rows).or(sizes.last());
+        padded.copied().unwrap_or(rows).min(self.options.max_batch_size)
+    }
+
+    /// How long to leave the device idle after a run that has answered `answered` rows, while `waiting` wait, for a batch
+    /// of `largest` rows at most.
+    fn worth_waiting(&self, waiting: f64, answered: f64, largest: f64) -> Option<Duration> {
         let all = (waiting + answered).min(largest);
         if waiting >= largest || all < 2.0 {
             return None;
@@ -300,11 +337,12 @@ impl LatencyTarget {
         let at_once = rate(waiting, self.seconds(waiting)?);
         let in_halves = rate(all, 2.0 * self.seconds(all / 2.0)?);
         let wanted = at_once.max(in_halves) * WORTH_A_WAIT;
+        let longest = all / wanted;
         let mut best: Option<(f64, f64)> = None;
-        for (wait, share) in self.returns.by_delay() {
+        for (wait, share) in self.returns.by_delay().take_while(|(wait, _)| *wait < longest) {
             let rows = (waiting + share * answered).min(largest);
             let run = self.seconds(rows)?;
-            if wait + run * self.spread() > self.options.target.as_secs_f64() {
+            if wait + run > self.options.target.as_secs_f64() {
                 break;
             }
             let with_wait = rate(rows, wait + run);

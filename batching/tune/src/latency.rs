@@ -5,8 +5,9 @@
 //! **How large.** A request that just missed a batch waits for one whole run, then for its own: a run may take half of the
 //! target. Of the sizes that stay below that, almost always (the model's cost times a high quantile of what runs took against
 //! it), the one that costs least for each row is best, and of those that cost about the same the smallest: where a model
-//! gains nothing from batches, its batches are small. No batch is more than twice as large as any measured. The half is
-//! a guess that is corrected by what requests really took (additive increase, multiplicative decrease): less where they
+//! gains nothing from batches, its batches are small; but where more wait than a batch can take, the largest. Sizes are
+//! tried by doubling, half-way between two that were measured, or one after the other where only some are allowed: a size is
+//! worth a try that would be best if it cost as little as it can. The half is a guess that is corrected by what requests really took (additive increase, multiplicative decrease): less where they
 //! are late, and more, up to the whole target, where more of them wait than a batch can take. That is what sets this apart from
 //! Clipper's rule (Crankshaw et al., NSDI 2017, 4.3), which shrinks batches whenever latency is too high: where the device
 //! cannot keep up, smaller batches make it slower still.
@@ -23,71 +24,8 @@ use std::time::{Duration, Instant};
 use salver_core_status::Status;
 
 use crate::cost::{CostModel, Known, Measured};
+use crate::limits::{LatencyTargetOptions, Limits};
 use crate::returns::Returns;
-
-/// The settings of a [`LatencyTarget`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LatencyTargetOptions {
-    /// What 99 of 100 requests should take at most, from being scheduled to being done.
-    pub target: Duration,
-    /// The largest batch that may be tried.
-    pub max_batch_size: usize,
-    /// The only sizes there are, ascending; empty for all.
-    pub allowed_batch_sizes: Vec<usize>,
-}
-
-impl LatencyTargetOptions {
-    /// Whether the options make sense together.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT that names the option, what it is and what was wanted.
-    pub fn check(&self) -> Result<(), Status> {
-        let wrong = |what: String| Err(Status::invalid_argument(what));
-        if self.target.is_zero() {
-            return wrong("latency target is 0, more was wanted".to_owned());
-        }
-        if self.max_batch_size == 0 {
-            return wrong("max_batch_size is 0, 1 or more was wanted".to_owned());
-        }
-        let mut last = 0;
-        for &size in &self.allowed_batch_sizes {
-            if size <= last || size > self.max_batch_size {
-                return wrong(format!(
-                    "allowed_batch_sizes has {size} after {last}, ascending sizes up to max_batch_size ({}) were wanted",
-                    self.max_batch_size
-                ));
-            }
-            last = size;
-        }
-        Ok(())
-    }
-}
-
-/// What a queue should do for now. [`leaves_at`](Self::leaves_at) is all that a queue needs to ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// A batch has so many rows at most, and leaves at once when it has. A task that alone has more is a batch by itself.
-    pub batch_size: usize,
-    /// So long a batch is held back after a run has ended, for those whose answers have left with it.
-    pub wait: Duration,
-    /// When that run ended; `None` where nothing is held back.
-    pub since: Option<Instant>,
-    /// A batch of so many rows is not held back: everyone is there who is expected.
-    pub expected: usize,
-}
-
-impl Limits {
-    /// When a batch of `rows` rows leaves, whose first task was pushed at `opened`: a time in the past if at once, as soon as
-    /// a thread is free.
-    pub fn leaves_at(&self, rows: usize, opened: Instant) -> Instant {
-        match self.since {
-            Some(since) if rows < self.batch_size.min(self.expected) => {
-                since.checked_add(self.wait).map_or(opened, |until| until.max(opened))
-            }
-            _ => opened,
-        }
-    }
-}
 
 /// Finds the batch size and the wait that bring most through within a target for latency.
 #[derive(Clone, Debug)]
@@ -257,8 +195,8 @@ impl LatencyTarget {
         (at_best <= budget).then_some((tried, at_best))
     }
 
-    /// What a size above `rows` costs at best: by the line through it and one below it; as much as `rows` where nothing
-    /// well below is known.
+    /// What a size `above` costs at best: what it has on the line through `size` and one well below it; as much as `size`
+    /// where none is known.
     fn at_best(&self, size: &Measured, above: f64) -> f64 {
         let slope = self.cost.measured_below(0.75 * size.rows).map_or(0.0, |below| {
             // As flat as the few runs of both can mean.
@@ -278,9 +216,8 @@ impl LatencyTarget {
         }
     }
 
-    /// What a run of `rows` rows takes, padded as it will be, in seconds. Of sizes that
-    /// were not measured, those above are held to cost the least they can, and those below the most: what is unknown
-    /// is tried.
+    /// What a run of `rows` rows takes, padded as it will be, in seconds. Of sizes that were not measured,
+    /// those above are held to cost the least they can, and those below the most: what is unknown is tried.
     fn seconds(&self, rows: f64) -> Option<f64> {
         let rows = rows.max(1.0);
         let padded =
@@ -359,5 +296,48 @@ impl LatencyTarget {
             }
         }
         best.and_then(|(_, wait)| Duration::try_from_secs_f64(wait).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn options() -> LatencyTargetOptions {
+        LatencyTargetOptions {
+            target: Duration::from_millis(10),
+            max_batch_size: 64,
+            allowed_batch_sizes: vec![2, 8, 64],
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_measured_the_size_is_one_that_is_allowed(
+            events in prop::collection::vec((any::<bool>(), any::<u8>(), any::<u8>(), any::<u64>(), 0u32..64), 0..200),
+            is_any_allowed: bool,
+        ) {
+            let allowed = if is_any_allowed { Vec::new() } else { vec![2, 8, 64] };
+            let options = LatencyTargetOptions { allowed_batch_sizes: allowed.clone(), ..options() };
+            let mut target = LatencyTarget::new(options).unwrap();
+            let mut now = Instant::now();
+            for (runs, rows, waiting, nanos, shift) in events {
+                // Sizes and times of every order.
+                let rows = (rows as usize) << (shift % 57);
+                let time = Duration::from_nanos(nanos >> shift);
+                now += time.min(Duration::from_secs(100));
+                if runs {
+                    target.ran(rows, time, time / 2, waiting as usize, now);
+                } else {
+                    target.arrived(rows, now);
+                }
+                let limits = target.limits();
+                prop_assert!((1..=64).contains(&limits.batch_size), "{limits:?}");
+                prop_assert!(is_any_allowed || allowed.contains(&limits.batch_size), "{limits:?}");
+                prop_assert!(limits.wait <= Duration::from_millis(10), "{limits:?}");
+            }
+        }
     }
 }

@@ -1199,3 +1199,34 @@ pub mod prediction_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// How requests are batched.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BatchingParameters {
+    /// The largest request, in rows; the largest batch too, unless large requests are split.
+    #[prost(message, optional, tag = "1")]
+    pub max_batch_size: ::core::option::Option<i64>,
+    /// How long a batch that is not full waits, in microseconds.
+    #[prost(message, optional, tag = "2")]
+    pub batch_timeout_micros: ::core::option::Option<i64>,
+    /// How many batches may wait.
+    #[prost(message, optional, tag = "3")]
+    pub max_enqueued_batches: ::core::option::Option<i64>,
+    /// How many threads run batches.
+    #[prost(message, optional, tag = "4")]
+    pub num_batch_threads: ::core::option::Option<i64>,
+    /// What the pool of these threads is called.
+    #[prost(message, optional, tag = "5")]
+    pub thread_pool_name: ::core::option::Option<::prost::alloc::string::String>,
+    /// The sizes that batches are padded to, ascending; the last is the largest batch.
+    #[prost(int64, repeated, tag = "6")]
+    pub allowed_batch_sizes: ::prost::alloc::vec::Vec<i64>,
+    /// Whether requests of other shapes are padded to share batches.
+    #[prost(bool, tag = "7")]
+    pub pad_variable_length_inputs: bool,
+    /// Whether requests larger than max_execution_batch_size are split.
+    #[prost(message, optional, tag = "8")]
+    pub enable_large_batch_splitting: ::core::option::Option<bool>,
+    /// The largest batch that is run, in rows, where large requests are split.
+    #[prost(message, optional, tag = "9")]
+    pub max_execution_batch_size: ::core::option::Option<i64>,
+}

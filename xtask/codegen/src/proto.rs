@@ -14,11 +14,12 @@ const SOURCES: &str = "proto/proto";
 /// Where what is made of them lies.
 const GENERATED: &str = "proto/src/gen";
 
-/// The files that hold services; what they import comes along.
-const ROOTS: [&str; 3] = [
+/// The files that hold services, and what comes in files only; what they import comes along.
+const ROOTS: [&str; 4] = [
     "inference/grpc_service.proto",
     "tensorflow_serving/apis/model_service.proto",
     "tensorflow_serving/apis/prediction_service.proto",
+    "tensorflow_serving/servables/tensorflow/session_bundle_config.proto",
 ];
 
 /// Fields that share the memory of the message they were decoded from.

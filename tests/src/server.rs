@@ -46,15 +46,28 @@ impl Server {
     /// Where it does not.
     pub fn launch_with(bundle: &Bundle, flags: &[&str], more: impl FnOnce(&mut Command)) -> Self {
         let mut command = command(&bundle.salver());
+        command.arg("serve");
+        more(&mut command);
+        Self::spawn(command, flags)
+    }
+
+    /// Starts a server by a command that ends with its program, with these flags, and waits until it listens.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub fn launch_by(mut command: Command, flags: &[&str]) -> Self {
+        command.stdin(Stdio::null()).arg("serve");
+        Self::spawn(command, flags)
+    }
+
+    fn spawn(mut command: Command, flags: &[&str]) -> Self {
         command.args([
-            "serve",
             "--host=127.0.0.1",
             "--port=0",
             "--log-format=json",
             "--poll-interval=10ms",
             "--settle-time=10ms",
         ]);
-        more(&mut command);
         let mut process = command.args(flags).stderr(Stdio::piped()).spawn().expect("starting the server");
         let log = Log::follow(process.stderr.take().expect("it is piped"));
         let fields = log.wait(0, "listening for gRPC and REST", &[]);

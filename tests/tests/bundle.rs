@@ -60,10 +60,61 @@ async fn a_bundle_that_was_moved_still_serves() {
     assert!(library.contains(moved.path().to_str().unwrap()), "{library}");
 }
 
+/// What a system has on which nothing is installed: the C library and, as Debian's own package manager needs them, the C++
+/// compiler's. Of this machine, by the names that programs ask for them.
+const SYSTEM: [&str; 9] = [
+    "ld-linux-x86-64.so.2",
+    "libc.so.6",
+    "libdl.so.2",
+    "libgcc_s.so.1",
+    "libm.so.6",
+    "libpthread.so.0",
+    "libresolv.so.2",
+    "librt.so.1",
+    "libstdc++.so.6",
+];
+
+#[tokio::test]
+async fn a_bundle_serves_where_nothing_is_installed() {
+    let Some(bundle) = Bundle::from_env() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let is_allowed = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
+    if !cfg!(target_arch = "x86_64") || !is_allowed.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: this machine gives nobody a root of their own, or is no x86-64");
+        return;
+    }
+    let system = root.path().join("lib/x86_64-linux-gnu");
+    fs::create_dir_all(&system).unwrap();
+    for folder in ["lib64", "opt", "proc", "tmp"] {
+        fs::create_dir(root.path().join(folder)).unwrap();
+    }
+    for name in SYSTEM {
+        let places = ["/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
+        let file = places.iter().map(|place| Path::new(place).join(name)).find(|file| file.is_file());
+        let file = file.unwrap_or_else(|| panic!("this machine has no {name}"));
+        let place = if name.starts_with("ld-") { root.path().join("lib64") } else { system.clone() };
+        fs::copy(file, place.join(name)).unwrap();
+    }
+    copy(bundle.path(), &root.path().join("opt/salver"));
+    let repository = Repository::new();
+    repository.add_digits();
+    copy(repository.path(), &root.path().join("models"));
+    // A container has its processes' files, too.
+    let script = r#"mount --rbind /proc "$0/proc" && exec chroot "$0" /opt/salver/bin/salver "$@""#;
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(root.path());
+    let server = Server::launch_by(unshare, &["--model-repository=/models"]);
+    server.wait_until_available(0, "digits", 2);
+    let request = fs::read(salver_tests::root().join("examples/requests/digits.predict.json")).unwrap();
+    let answer = server.http().post("/v1/models/digits:predict", request).await;
+    assert_eq!(answer.json()["predictions"].as_array().map(Vec::len), Some(5), "{}", answer.text());
+}
+
 /// Copies a folder, by a program of its own: a program that this process wrote may be open for writing, for a moment, in
-/// the child that another test starts, and then cannot be run.
+/// the child that another test starts, and then cannot be run. Where it can, it only gives the files a second name.
 fn copy(from: &Path, to: &Path) {
-    assert!(Command::new("cp").arg("-R").args([from, to]).status().unwrap().success());
+    let cp = |how: &str| Command::new("cp").arg(how).args([from, to]).output().unwrap().status.success();
+    assert!(cp("-Rl") || cp("-R"));
 }
 
 #[test]

@@ -8,11 +8,15 @@
 //! manifest.json       what is in here: versions, sizes and hashes
 //! ```
 //!
+//! With `--layers`, the server and each platform are folders of their own, `server/` and `onnxruntime/` and so on, that make
+//! the same tree when they are copied over each other: a container's layers, of which a new server replaces the small one.
+//!
 //! It is made beside its place and renamed into it; a running server keeps the files it has open.
 
 mod licences;
 mod manifest;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -41,6 +45,9 @@ pub(crate) struct Args {
     /// Pack a build that is not optimised
     #[arg(long)]
     debug: bool,
+    /// Put the server and each platform into a folder of its own, to be copied over each other
+    #[arg(long)]
+    layers: bool,
 }
 
 /// A platform that can be packed.
@@ -88,7 +95,7 @@ impl Platform {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let out = std::path::absolute(&args.out)?;
-    let manifest = make(&out, &args.platform, args.debug)?;
+    let manifest = make_with(&out, &args.platform, args.debug, args.layers)?;
     print!("{manifest}");
     println!("{}", out.display());
     Ok(())
@@ -99,6 +106,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// # Errors
 /// Where something cannot be built or fetched, and where `out` holds anything but an earlier bundle.
 pub(crate) fn make(out: &Path, platforms: &[Platform], debug: bool) -> anyhow::Result<Manifest> {
+    make_with(out, platforms, debug, false)
+}
+
+fn make_with(out: &Path, platforms: &[Platform], debug: bool, layers: bool) -> anyhow::Result<Manifest> {
     refuse_strangers(out)?;
     let mut platforms = platforms.to_vec();
     platforms.sort();
@@ -126,16 +137,22 @@ pub(crate) fn make(out: &Path, platforms: &[Platform], debug: bool) -> anyhow::R
             strip(&copy)?;
         }
     }
+    let mut owners = BTreeMap::new();
     for (library, fetched) in &fetched {
         copy_folder(&fetched.join("licences"), &making.join("licences").join(&library.name))?;
         for folder in [fetched.clone(), fetched.join("lib")] {
-            copy_libraries(&folder, &making.join("lib"), debug)?;
+            for copy in copy_libraries(&folder, &making.join("lib"), debug)? {
+                owners.insert(copy.strip_prefix(&making)?.to_owned(), library.name.clone());
+            }
         }
         manifest.add_library(library)?;
     }
     licences::write(&making.join("licences"), &packages, manifest.target())?;
-    manifest.add_files(&making)?;
+    manifest.add_files(&making, |path| layer_of(path, &owners))?;
     manifest.write(&making)?;
+    if layers {
+        manifest.separate(&making)?;
+    }
 
     let old = beside(out, "old")?;
     cache::remove(&old)?;
@@ -145,6 +162,20 @@ pub(crate) fn make(out: &Path, platforms: &[Platform], debug: bool) -> anyhow::R
     fs::rename(&making, out).with_context(|| format!("renaming to {}", out.display()))?;
     cache::remove(&old)?;
     Ok(manifest)
+}
+
+/// Which layer a file is in, by its path in the bundle: the platform that it is there for, or the server.
+fn layer_of(path: &Path, owners: &BTreeMap<PathBuf, String>) -> String {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let names: Vec<_> = parts.iter().map(|part| &**part).collect();
+    let platform = match names.as_slice() {
+        ["plugins", file] => file.strip_prefix("libsalver_").and_then(|file| file.strip_suffix(".so")),
+        ["licences", platform, ..] => {
+            Platform::value_variants().iter().map(|known| known.name()).find(|known| known == platform)
+        }
+        _ => owners.get(path).map(String::as_str),
+    };
+    platform.unwrap_or("server").to_owned()
 }
 
 /// Fails unless `out` is free, empty or a bundle: it is about to be replaced.
@@ -230,8 +261,9 @@ fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// Copies the dynamic libraries that lie in a folder, if there is one.
-fn copy_libraries(from: &Path, to: &Path, debug: bool) -> anyhow::Result<()> {
-    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+fn copy_libraries(from: &Path, to: &Path, debug: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let mut copies = Vec::new();
+    let Ok(entries) = fs::read_dir(from) else { return Ok(copies) };
     for entry in entries {
         let path = entry?.path();
         let is_library = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"));
@@ -240,9 +272,10 @@ fn copy_libraries(from: &Path, to: &Path, debug: bool) -> anyhow::Result<()> {
             if !debug {
                 strip(&copy)?;
             }
+            copies.push(copy);
         }
     }
-    Ok(())
+    Ok(copies)
 }
 
 /// Takes the line tables out, which are most of the size. Names stay, for backtraces, and so do notes: a plugin is
@@ -262,6 +295,18 @@ fn strip(file: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_in_the_layer_of_the_platform_that_it_is_there_for() {
+        let owners = [(PathBuf::from("lib/libc10.so"), "libtorch".to_owned())].into();
+        let layer = |path: &str| layer_of(Path::new(path), &owners);
+        assert_eq!(layer("plugins/libsalver_libtorch.so"), "libtorch");
+        assert_eq!(layer("lib/libc10.so"), "libtorch");
+        assert_eq!(layer("licences/onnxruntime/LICENSE"), "onnxruntime");
+        for path in ["bin/salver", "licences/LICENSE", "licences/rust-crates.txt"] {
+            assert_eq!(layer(path), "server");
+        }
+    }
 
     #[test]
     fn a_folder_that_is_not_a_bundle_is_never_replaced() {

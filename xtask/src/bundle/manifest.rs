@@ -1,5 +1,6 @@
 //! What a bundle says of itself: `manifest.json`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -37,6 +38,8 @@ struct Packed {
 #[derive(Debug, Serialize)]
 struct File {
     path: String,
+    /// The platform that it is there for, or `server`.
+    layer: String,
     size: u64,
     sha256: String,
 }
@@ -75,7 +78,11 @@ impl Manifest {
     }
 
     /// Lists every file in the bundle, in the order of their paths.
-    pub(super) fn add_files(&mut self, bundle: &Path) -> anyhow::Result<()> {
+    pub(super) fn add_files(
+        &mut self,
+        bundle: &Path,
+        layer_of: impl Fn(&Path) -> String,
+    ) -> anyhow::Result<()> {
         let mut folders = vec![bundle.to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder)? {
@@ -84,14 +91,29 @@ impl Manifest {
                     folders.push(path);
                     continue;
                 }
+                let inside = path.strip_prefix(bundle)?;
                 self.files.push(File {
-                    path: path.strip_prefix(bundle)?.to_string_lossy().into_owned(),
+                    layer: layer_of(inside),
+                    path: inside.to_string_lossy().into_owned(),
                     size: path.metadata()?.len(),
                     sha256: hash::of_file(&path)?,
                 });
             }
         }
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(())
+    }
+
+    /// Moves every file into the folder of its layer.
+    pub(super) fn separate(&self, bundle: &Path) -> anyhow::Result<()> {
+        for file in &self.files {
+            let to = bundle.join(&file.layer).join(&file.path);
+            fs::create_dir_all(to.parent().unwrap_or(bundle))?;
+            fs::rename(bundle.join(&file.path), &to).with_context(|| format!("moving {}", file.path))?;
+        }
+        for emptied in ["bin", "lib", "licences", "plugins"] {
+            crate::cache::remove(&bundle.join(emptied))?;
+        }
         Ok(())
     }
 
@@ -102,10 +124,17 @@ impl Manifest {
 }
 
 impl fmt::Display for Manifest {
-    /// A line per file with its size, and the sum.
+    /// A line per file with its size, one per layer, and the sum.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for file in &self.files {
             writeln!(f, "{:>9}  {}", megabytes(file.size), file.path)?;
+        }
+        let mut layers = BTreeMap::new();
+        for file in &self.files {
+            *layers.entry(&*file.layer).or_insert(0) += file.size;
+        }
+        for (layer, size) in layers {
+            writeln!(f, "{:>9}  layer {layer}", megabytes(size))?;
         }
         writeln!(f, "{:>9}  in all", megabytes(self.files.iter().map(|file| file.size).sum()))
     }
@@ -126,7 +155,7 @@ mod tests {
         fs::write(dir.path().join("bin/salver"), "abc").unwrap();
         fs::write(dir.path().join("a"), "").unwrap();
         let mut manifest = Manifest::new(false).unwrap();
-        manifest.add_files(dir.path()).unwrap();
+        manifest.add_files(dir.path(), |_| "server".to_owned()).unwrap();
         let listed: Vec<_> = manifest.files.iter().map(|file| (file.path.as_str(), file.size)).collect();
         assert_eq!(listed, [("a", 0), ("bin/salver", 3)]);
         assert_eq!(manifest.files[1].sha256, hash::of_bytes(b"abc"));

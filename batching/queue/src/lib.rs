@@ -3,10 +3,19 @@
 //! A [`Queue`] is a pure structure: the time is an argument, nothing here waits, and nothing runs a batch. Whoever drives
 //! it asks [`Queue::ready`] when to come, and takes a batch with [`Queue::take`].
 
+mod agenda;
 mod batch;
+mod check;
+mod expiry;
+mod form;
+mod groups;
+mod line;
 mod options;
 mod queue;
+mod rules;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{Batch, Dropped, Taken};
 pub use options::{BatchPadding, Level, PriorityMixing, QueueOptions, QueuePolicy, TimeoutAction, Tuning};

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use salver_batching_tune::LatencyTargetOptions;
-use salver_core_status::Status;
 
 /// How a queue forms batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +13,8 @@ pub struct QueueOptions {
     pub default_level: usize,
     /// How tasks of different levels share batches.
     pub mixing: PriorityMixing,
-    /// Whether a task larger than `max_execution_batch_size` is split.
+    /// Whether tasks are split: one that does not fit the open batch fills it up, and the rest of it waits in the next
+    /// ones. So a task may be larger than `max_execution_batch_size`.
     pub enable_large_batch_splitting: bool,
     /// What becomes of a batch whose size is not allowed.
     pub padding: BatchPadding,
@@ -31,7 +31,7 @@ pub struct Level {
     pub max_execution_batch_size: usize,
     /// A batch that is not full leaves when its first task has waited so long.
     pub batch_timeout: Duration,
-    /// How many batches may wait, the one that is being filled counted.
+    /// How many batches may wait, the one that is being filled counted, of all keys together. 0 is taken for 1.
     pub max_enqueued_batches: usize,
     /// The only sizes that a batch is run with, ascending; empty for all. The last is `max_execution_batch_size`.
     pub allowed_batch_sizes: Vec<usize>,
@@ -139,18 +139,5 @@ impl Default for QueueOptions {
             padding: BatchPadding::default(),
             tuning: Tuning::default(),
         }
-    }
-}
-
-impl QueueOptions {
-    /// Whether the options make sense together.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT that names the option, what it is and what was wanted.
-    pub fn check(&self) -> Result<(), Status> {
-        if self.levels.is_empty() {
-            return Err(Status::invalid_argument("levels is empty, at least one was wanted"));
-        }
-        Ok(())
     }
 }

@@ -1,10 +1,18 @@
 //! The queue.
 
+use std::fmt;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use salver_core_status::Status;
 
-use crate::{Batch, QueueOptions, Taken, Task};
+use crate::agenda::Agenda;
+use crate::expiry::{Expiry, Timer};
+use crate::form::{Forming, given_up};
+use crate::groups::{Group, Groups, class_of, level_of};
+use crate::line::{Counts, Entry, Line, Mark};
+use crate::rules::Rules;
+use crate::{Dropped, GivenUp, Level, QueueOptions, Taken, Task, TimeoutAction};
 
 /// When to take a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,18 +30,41 @@ pub enum Ready {
 pub struct Refused<T> {
     /// The task, as it was.
     pub task: T,
-    /// INVALID_ARGUMENT where it is too large, UNAVAILABLE or RESOURCE_EXHAUSTED where too much waits already.
+    /// INVALID_ARGUMENT where it is too large, UNAVAILABLE where too much waits already or the queue is closed.
     pub status: Status,
     /// Tasks that made way in vain: they had been given up.
-    pub dropped: Vec<crate::Dropped<T>>,
+    pub dropped: Vec<Dropped<T>>,
 }
 
 /// Tasks that wait to be run together.
-#[derive(Debug)]
+///
+/// Only tasks of an equal key share a batch. Tasks of one key and level leave in the order in which they came, unless one
+/// is delayed by [`TimeoutAction::Delay`](crate::TimeoutAction). Of the batches that are ready the one of the highest
+/// level leaves first, then the one with the oldest task.
 pub struct Queue<T: Task> {
-    options: QueueOptions,
-    waiting: Vec<(T, Instant)>,
+    rules: Rules,
+    groups: Groups<T>,
+    agenda: Agenda,
+    /// What waits, by level.
+    counts: Vec<Counts>,
+    /// Of the tasks that are rejected when they have waited too long.
+    rejects: Expiry,
+    /// Of those that are delayed then.
+    delays: Expiry,
+    /// Tasks that made way, not yet handed out.
+    swept: Vec<Dropped<T>>,
+    /// How many tasks a search for such as gave up may look at.
+    looks: usize,
+    pushed: u64,
     taken: u64,
+}
+
+/// How a group is changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// A task is added behind all others of its lane.
+    Append,
+    Any,
 }
 
 impl<T: Task> Queue<T> {
@@ -42,83 +73,401 @@ impl<T: Task> Queue<T> {
     /// # Errors
     /// Those of [`QueueOptions::check`].
     pub fn new(options: QueueOptions) -> Result<Self, Status> {
-        options.check()?;
-        Ok(Self { options, waiting: Vec::new(), taken: 0 })
+        let levels = options.levels.len();
+        Ok(Self {
+            rules: Rules::new(options)?,
+            groups: Groups::new(levels),
+            agenda: Agenda::default(),
+            counts: vec![Counts::default(); levels],
+            rejects: Expiry::default(),
+            delays: Expiry::default(),
+            swept: Vec::new(),
+            looks: 0,
+            pushed: 0,
+            taken: 0,
+        })
     }
 
-    /// Lets a task wait.
+    /// Lets a task wait. Where too much waits already, tasks that gave up make way for it: they leave with the next
+    /// [`take`](Self::take) or [`reject`](Self::reject).
     ///
     /// # Errors
     /// [`Refused`], with the task.
     pub fn push(&mut self, task: T, now: Instant) -> Result<(), Refused<T>> {
-        let _ = &self.options;
-        self.waiting.push((task, now));
+        let (level, rows) = (self.rules.level_of(&task), task.size());
+        let key = task.key();
+        let sizes = match self.admit(&key, level, rows, now) {
+            Ok(sizes) => sizes,
+            Err(status) => return Err(Refused { task, status, dropped: mem::take(&mut self.swept) }),
+        };
+        let group = self.groups.find(&key).unwrap_or_else(|| self.groups.add(key));
+        self.rules.arrived(rows, now);
+        if sizes.is_empty() {
+            self.append(group, level, task, now);
+        } else {
+            task.split(&sizes).into_iter().for_each(|part| self.append(group, level, part, now));
+        }
         Ok(())
     }
 
     /// When to take a batch. Cheap.
     pub fn ready(&self, now: Instant) -> Ready {
-        let _ = now;
-        if self.waiting.is_empty() { Ready::Never } else { Ready::Now }
+        if !self.swept.is_empty() {
+            return Ready::Now;
+        }
+        match (self.agenda.next(now), self.rejects.first()) {
+            (Ready::Never, None) => Ready::Never,
+            (Ready::Now, _) => Ready::Now,
+            (_, Some(expires)) if expires <= now => Ready::Now,
+            (Ready::At(due), Some(expires)) => Ready::At(due.min(expires)),
+            (Ready::At(due), None) => Ready::At(due),
+            (Ready::Never, Some(expires)) => Ready::At(expires),
+        }
     }
 
     /// Takes the batch that is ready, if one is, and what is not to be run any more.
     pub fn take(&mut self, now: Instant) -> Taken<T> {
-        if self.waiting.is_empty() {
-            return Taken { batch: None, dropped: Vec::new() };
-        }
-        let (task, opened) = self.waiting.remove(0);
-        let (rows, number) = (task.size(), self.taken);
-        self.taken += 1;
-        let waited = now.saturating_duration_since(opened);
-        let batch = Batch { tasks: vec![task], rows, padded_rows: rows, number, opened, waited };
-        Taken { batch: Some(batch), dropped: Vec::new() }
+        self.take_if(now, false)
     }
 
     /// The same, where nothing holds the device back: a batch leaves of whatever waits, ready or not.
     pub fn take_early(&mut self, now: Instant) -> Taken<T> {
-        self.take(now)
+        self.take_if(now, true)
     }
 
     /// The level of the batch that [`take`](Self::take) would bring, and when its first task was pushed: what a driver
     /// ranks queues by. `None` where none is ready.
     pub fn best(&self, now: Instant) -> Option<(usize, Instant)> {
-        let _ = now;
-        self.waiting.first().map(|(_, pushed)| (self.options.default_level, *pushed))
+        self.agenda.first_rank(now).map(|(class, opened, _)| (level_of(class), opened))
     }
 
     /// When the first of the tasks that wait has waited too long for [`TimeoutAction::Reject`](crate::TimeoutAction);
     /// `None` where none can. Cheap. For a driver whose threads are all busy then: it calls [`reject`](Self::reject).
     pub fn rejects_at(&self) -> Option<Instant> {
-        None
+        self.rejects.first()
     }
 
-    /// Takes out the tasks that waited too long, and nothing else.
-    pub fn reject(&mut self, now: Instant) -> Vec<crate::Dropped<T>> {
-        let _ = now;
-        Vec::new()
+    /// Takes out the tasks that waited too long, or made way for others, and nothing else.
+    pub fn reject(&mut self, now: Instant) -> Vec<Dropped<T>> {
+        let mut dropped = mem::take(&mut self.swept);
+        while let Some(timer) = self.rejects.pop(now) {
+            let entry = self.edit(timer.group, Change::Any, |group, _| {
+                group.lines.get_mut(timer.class).and_then(|line| line.remove(timer.number))
+            });
+            if let Some(Entry { task, .. }) = entry.flatten() {
+                dropped.push(Dropped { task, status: Status::unavailable("Request timeout expired") });
+            }
+        }
+        self.trim();
+        dropped
     }
 
     /// Takes in how long a batch of `padded_rows` ran, whose first task had waited `waited`.
     pub fn ran(&mut self, padded_rows: usize, took: Duration, waited: Duration, now: Instant) {
-        let _ = (padded_rows, took, waited, now);
+        let left = self.counts.iter().map(|counts| counts.rows).sum();
+        self.rules.ran(padded_rows, took, waited, left, now);
+        self.retune();
     }
 
     /// Takes no more tasks; those that wait are ready at once.
-    pub fn close(&mut self) {}
+    pub fn close(&mut self) {
+        self.rules.is_closed = true;
+        self.list_all();
+    }
 
     /// How many tasks wait.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting() + self.swept.len()
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
     }
 
-    /// How many tasks of one row could be pushed now.
+    /// How many tasks of one row could be pushed now, at the level of a task that says none and of keys whose batches
+    /// have room. Looks at every key, and where batches left in other sizes than they were counted in, at every task.
     pub fn capacity(&self) -> usize {
-        usize::MAX
+        let level = self.rules.options.default_level;
+        let (Some(options), Some(counts)) = (self.rules.level(level), self.counts.get(level)) else {
+            return 0;
+        };
+        if self.rules.is_closed {
+            return 0;
+        }
+        let limit = self.rules.limit(level);
+        let (mut batches, mut rooms) = (0, 0);
+        for (_, group) in self.groups.iter() {
+            for (class, line) in (0..).zip(&group.lines).filter(|(class, _)| level_of(*class) == level) {
+                let (least, room) = line.least_batches(limit);
+                batches += least;
+                rooms += if class == class_of(level) { room } else { 0 };
+            }
+        }
+        let rows = max_batches(options).saturating_sub(batches).saturating_mul(limit).saturating_add(rooms);
+        let tasks = options.policy.max_queue_size.map_or(usize::MAX, |max| max.saturating_sub(counts.tasks));
+        rows.min(tasks)
+    }
+
+    /// Whether a task may wait, and the sizes it is split into for it; none where it is not.
+    fn admit(&mut self, key: &T::Key, level: usize, rows: usize, now: Instant) -> Result<Vec<usize>, Status> {
+        const LOOKS: usize = 16;
+        if self.rules.is_closed {
+            return Err(Status::unavailable("the batch queue takes no more tasks: it is closed"));
+        }
+        let most = self.rules.level(level).map_or(0, |level| level.max_batch_size);
+        if rows > most {
+            let message = format!("Task size {rows} is larger than maximum input batch size {most}");
+            return Err(Status::invalid_argument(message));
+        }
+        if rows == 0 {
+            return Err(Status::invalid_argument("task size is 0, 1 or more was wanted"));
+        }
+        self.looks = self.looks.saturating_add(LOOKS);
+        let fit = self.fit(key, level, rows).or_else(|_| {
+            self.recount(level);
+            self.fit(key, level, rows)
+        });
+        // Looking for tasks that gave up takes time while everybody waits: so what is looked at is in proportion to what
+        // was pushed.
+        let waiting = self.counts.get(level).map_or(0, |counts| counts.tasks);
+        if fit.is_ok() || self.looks < waiting {
+            return fit;
+        }
+        self.looks -= waiting;
+        self.sweep(level, now);
+        self.fit(key, level, rows)
+    }
+
+    /// The same, for a task that is not too large, as things are.
+    fn fit(&mut self, key: &T::Key, level: usize, rows: usize) -> Result<Vec<usize>, Status> {
+        let line = self.groups.find(key).and_then(|id| self.groups.get(id)?.lines.get(class_of(level)));
+        let limit = self.rules.limit(level);
+        let room = line.map_or(0, |line| line.room(limit));
+        let counts = self.counts.get(level).copied().unwrap_or_default();
+        let beyond = rows.saturating_sub(room);
+        let is_split =
+            self.rules.options.enable_large_batch_splitting && beyond > 0 && (room > 0 || rows > limit);
+        let beyond = if is_split { beyond } else { rows };
+        let sizes = if is_split { split(room, beyond, limit) } else { Vec::new() };
+        let batches = if rows <= room { 0 } else { beyond.div_ceil(limit) };
+        let options = self.rules.level(level);
+        if let Some(max) = options.and_then(|level| level.policy.max_queue_size)
+            && counts.tasks + sizes.len().max(1) > max
+        {
+            return Err(Status::unavailable("Exceeds maximum queue size"));
+        }
+        if batches > 0 && counts.batches.saturating_add(batches) > options.map_or(0, max_batches) {
+            let message = "The batch scheduling queue to which this task was submitted is full";
+            return Err(Status::unavailable(message));
+        }
+        Ok(sizes)
+    }
+
+    fn append(&mut self, group: usize, level: usize, task: T, now: Instant) {
+        let class = class_of(level);
+        let expires = self.rules.expires(level, &task, now);
+        let number = self.pushed;
+        self.pushed += 1;
+        let mark = Mark { class, rows: task.size().max(1), pushed: now, expires, number, begins: false };
+        let limit = self.rules.limit(level);
+        let is_last = |lines: &[Line<T>]| lines.iter().skip(class + 1).all(Line::is_empty);
+        let is_last = self.groups.get(group).is_some_and(|group| is_last(&group.lines));
+        let change = if is_last { Change::Append } else { Change::Any };
+        self.edit(group, change, |group, _| {
+            if let Some(line) = group.lines.get_mut(class) {
+                line.push(Entry { task, mark }, limit);
+            }
+        });
+        if let Some(expires) = expires {
+            let timer = Timer { expires, number, group, class };
+            let (waiting, groups) = (self.waiting(), &self.groups);
+            let action = self.rules.level(level).map(|level| level.policy.timeout_action);
+            let expiry = match action {
+                Some(TimeoutAction::Delay) => &mut self.delays,
+                _ => &mut self.rejects,
+            };
+            expiry.set(timer, waiting, |timer| is_live(groups, timer));
+        }
+    }
+
+    fn take_if(&mut self, now: Instant, is_early: bool) -> Taken<T> {
+        let mut dropped = self.reject(now);
+        self.delay(now);
+        let lanes = self.rules.lanes();
+        let mut batch = None;
+        while batch.is_none() {
+            let ready = self.agenda.first(now).map(|lane| (lane, false));
+            let any = || self.agenda.first_of_all().filter(|_| is_early).map(|(.., lane)| (lane, true));
+            let Some((lane, is_forced)) = ready.or_else(any) else { break };
+            let formed = self.edit(lane / lanes, Change::Any, |group, rules| {
+                Forming::new(group, rules, now, &mut dropped).form(lane % lanes, is_forced)
+            });
+            batch = formed.flatten();
+        }
+        if let Some(batch) = &mut batch {
+            batch.number = self.taken;
+            self.taken += 1;
+        }
+        self.trim();
+        self.retune();
+        Taken { batch, dropped }
+    }
+
+    /// Moves tasks that waited too long behind those that have time left.
+    fn delay(&mut self, now: Instant) {
+        while let Some(Timer { number, group, class, .. }) = self.delays.pop(now) {
+            self.edit(group, Change::Any, |group, rules| {
+                let late = group.lines.get_mut(class).and_then(|line| line.remove(number));
+                let Some((mut entry, line)) = late.zip(group.lines.get_mut(class + 1)) else { return };
+                entry.mark.class = class + 1;
+                entry.mark.expires = None;
+                line.push(entry, rules.limit(level_of(class)));
+            });
+        }
+    }
+
+    /// Takes out what need not be run any more.
+    fn sweep(&mut self, level: usize, now: Instant) {
+        self.swept = self.reject(now);
+        for id in self.groups.ids() {
+            let entries = self.edit(id, Change::Any, |group, rules| {
+                let limit = rules.limit(level);
+                let lines = lines_of(group, level);
+                lines
+                    .flat_map(|line| line.sweep(|task| task.given_up(now).is_some(), limit))
+                    .collect::<Vec<_>>()
+            });
+            for Entry { task, .. } in entries.into_iter().flatten() {
+                let reason = task.given_up(now).unwrap_or(GivenUp::Cancelled);
+                self.swept.push(given_up(task, reason));
+            }
+        }
+        self.trim();
+    }
+
+    /// Counts the batches of a level anew.
+    fn recount(&mut self, level: usize) {
+        for id in self.groups.ids() {
+            self.edit(id, Change::Any, |group, rules| {
+                lines_of(group, level).for_each(|line| line.recount(rules.limit(level)));
+            });
+        }
+    }
+
+    /// Changes a group, and keeps everything that is known of it up to date.
+    fn edit<R>(
+        &mut self,
+        id: usize,
+        change: Change,
+        edit: impl FnOnce(&mut Group<T>, &Rules) -> R,
+    ) -> Option<R> {
+        let group = self.groups.get_mut(id)?;
+        for (lines, counts) in group.lines.chunks(2).zip(&mut self.counts) {
+            lines.iter().for_each(|line| counts.subtract(line.counts()));
+        }
+        let result = edit(group, &self.rules);
+        for (lines, counts) in group.lines.chunks_mut(2).zip(&mut self.counts) {
+            for line in lines {
+                line.settle();
+                counts.add(line.counts());
+            }
+        }
+        let lanes = self.rules.lanes();
+        for lane in 0..lanes {
+            let listed = id * lanes + lane;
+            let before = if change == Change::Append { self.agenda.standing(listed) } else { None };
+            self.agenda.list(listed, self.rules.standing(group, lane, before));
+        }
+        if group.is_empty() {
+            self.groups.remove(id);
+        }
+        Some(result)
+    }
+
+    fn trim(&mut self) {
+        let groups = &self.groups;
+        self.rejects.trim(|timer| is_live(groups, timer));
+    }
+
+    fn retune(&mut self) {
+        if self.rules.retune() {
+            self.list_all();
+        }
+    }
+
+    fn list_all(&mut self) {
+        for id in self.groups.ids() {
+            self.edit(id, Change::Any, |_, _| ());
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.counts.iter().map(|counts| counts.tasks).sum()
+    }
+}
+
+/// One at least, as in TensorFlow Serving.
+fn max_batches(level: &Level) -> usize {
+    level.max_enqueued_batches.max(1)
+}
+
+/// The lines of a level.
+fn lines_of<T: Task>(group: &mut Group<T>, level: usize) -> impl Iterator<Item = &mut Line<T>> {
+    group.lines.iter_mut().skip(class_of(level)).take(2)
+}
+
+/// Whether the task of a timer waits.
+fn is_live<T: Task>(groups: &Groups<T>, timer: &Timer) -> bool {
+    let line = groups.get(timer.group).and_then(|group| group.lines.get(timer.class));
+    line.is_some_and(|line| line.has(timer.number))
+}
+
+/// The sizes of the parts of a task: what the open batch has room for, full batches, and the rest.
+fn split(room: usize, mut beyond: usize, limit: usize) -> Vec<usize> {
+    let mut sizes = Vec::with_capacity(1 + beyond.div_ceil(limit));
+    if room > 0 {
+        sizes.push(room);
+    }
+    while beyond > 0 {
+        sizes.push(beyond.min(limit));
+        beyond -= beyond.min(limit);
+    }
+    sizes
+}
+
+impl<T: Task> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("options", &self.rules.options)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl<T: Task> Queue<T> {
+    /// Whether what is known of `keys` groups is so.
+    pub(crate) fn check_consistency(&self, keys: usize) {
+        assert_eq!(self.groups.len(), keys, "an empty group stayed");
+        let mut counts = vec![Counts::default(); self.counts.len()];
+        for (id, group) in self.groups.iter() {
+            for (class, line) in group.lines.iter().enumerate() {
+                line.check_consistency(self.rules.limit(level_of(class)));
+                counts[level_of(class)].add(line.counts());
+            }
+            let lanes = self.rules.lanes();
+            for lane in 0..lanes {
+                let standing = self.rules.standing(group, lane, None);
+                assert_eq!(
+                    self.agenda.standing(id * lanes + lane),
+                    standing,
+                    "a lane is listed where it is not"
+                );
+            }
+        }
+        assert_eq!(self.counts, counts);
+        assert!(self.rejects.first().is_none_or(|_| self.rejects.len() > 0));
+        assert!(self.rejects.len() <= 2 * self.len() + 65);
     }
 }

@@ -75,7 +75,7 @@ impl LatencyTarget {
             budget: options.target.as_secs_f64() / 2.0,
             returns: Returns::default(),
             idle: Idle::default(),
-            limits: Limits { batch_size: 1, wait: Duration::ZERO, since: None, expected: 1 },
+            limits: Limits { batch_size: 1, wait: Duration::ZERO, since: None },
             options,
         };
         new.limits.batch_size = new.allowed(1.0);
@@ -108,13 +108,9 @@ impl LatencyTarget {
         let here = waiting as f64 / self.idle.threads as f64;
         let together = self.together(expected as f64);
         let wait = self.worth_waiting(here, expected as f64 - here, together);
-        let batch_size = self.size(is_behind);
-        self.limits = Limits {
-            batch_size: if wait.is_some() { batch_size.max(self.allowed_for(together)) } else { batch_size },
-            wait: wait.unwrap_or_default(),
-            since: wait.map(|_| now),
-            expected: together as usize,
-        };
+        // Those who are held back leave as soon as everyone is there.
+        let batch_size = if wait.is_some() { together as usize } else { self.size(is_behind) };
+        self.limits = Limits { batch_size, wait: wait.unwrap_or_default(), since: wait.map(|_| now) };
     }
 
     /// What the queue should do for now.
@@ -255,14 +251,6 @@ impl LatencyTarget {
         1.0 + 2.0 * self.deviation / size.runs.sqrt()
     }
 
-    /// The size that `rows` rows are padded to; the largest where they are more.
-    fn allowed_for(&self, rows: f64) -> usize {
-        let rows = rows as usize;
-        let sizes = &self.options.allowed_batch_sizes;
-        let padded = sizes.iter().find(|size| **size >= rows).or(sizes.last());
-        padded.copied().unwrap_or(rows).min(self.options.max_batch_size)
-    }
-
     /// How long to leave the device idle after a run that has answered `answered` rows, while `waiting` wait, for a batch
     /// of `largest` rows at most.
     fn worth_waiting(&self, waiting: f64, answered: f64, largest: f64) -> Option<Duration> {
@@ -335,7 +323,7 @@ mod tests {
                 }
                 let limits = target.limits();
                 prop_assert!((1..=64).contains(&limits.batch_size), "{limits:?}");
-                prop_assert!(is_any_allowed || allowed.contains(&limits.batch_size), "{limits:?}");
+                prop_assert!(is_any_allowed || limits.since.is_some() || allowed.contains(&limits.batch_size), "{limits:?}");
                 prop_assert!(limits.wait <= Duration::from_millis(10), "{limits:?}");
             }
         }

@@ -42,29 +42,25 @@ impl LatencyTargetOptions {
     }
 }
 
-/// What a queue should do for now: run batches of `batch_size` rows at most, when [`leaves_at`](Self::leaves_at) says.
+/// What a queue should do for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A batch has so many rows at most, and leaves at once when it has. A task that alone has more is a batch by itself.
+    /// A batch has so many rows at most, and leaves at once when so many wait. A task that alone has more is a batch by
+    /// itself. Where a batch is held back, those who are expected: it need not be a size that is allowed.
     pub batch_size: usize,
     /// So long a batch is held back after a run has ended, for those whose answers have left with it.
     pub wait: Duration,
-    /// When that run ended; `None` where nothing is held back.
+    /// When that run ended: what `wait` counts from, rather than from when a task was pushed. `None` where nothing is held
+    /// back.
     pub since: Option<Instant>,
-    /// A batch of so many rows is not held back: everyone is there who is expected.
-    pub expected: usize,
 }
 
 impl Limits {
-    /// When a batch leaves whose first task was pushed at `opened`, while `rows` rows wait in the queue, those of other
-    /// batches counted: `opened` if as soon as a thread is free.
-    pub fn leaves_at(&self, rows: usize, opened: Instant) -> Instant {
-        match self.since {
-            Some(since) if rows < self.batch_size.min(self.expected) => {
-                since.checked_add(self.wait).map_or(opened, |until| until.max(opened))
-            }
-            _ => opened,
-        }
+    /// When a batch leaves that is not full and whose first task was pushed at `opened`, as soon as a thread is free:
+    /// `opened` itself where nothing holds it back.
+    pub fn due(&self, opened: Instant) -> Instant {
+        let until = self.since.and_then(|since| since.checked_add(self.wait));
+        until.map_or(opened, |until| until.max(opened))
     }
 }
 
@@ -99,14 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_held_back_from_the_end_of_a_run_until_everyone_is_there() {
+    fn a_batch_is_held_back_from_the_end_of_a_run() {
         let since = Instant::now();
         let ms = |ms| since + Duration::from_millis(ms);
-        let limits =
-            Limits { batch_size: 8, wait: Duration::from_millis(2), since: Some(since), expected: 5 };
-        assert_eq!(limits.leaves_at(4, ms(1)), ms(2));
-        assert_eq!(limits.leaves_at(5, ms(1)), ms(1));
-        assert_eq!(limits.leaves_at(1, ms(7)), ms(7));
-        assert_eq!(Limits { since: None, ..limits }.leaves_at(1, ms(1)), ms(1));
+        let limits = Limits { batch_size: 8, wait: Duration::from_millis(2), since: Some(since) };
+        assert_eq!(limits.due(ms(1)), ms(2));
+        assert_eq!(limits.due(ms(7)), ms(7));
+        assert_eq!(Limits { since: None, ..limits }.due(ms(1)), ms(1));
     }
 }

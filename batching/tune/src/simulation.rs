@@ -201,7 +201,8 @@ fn simulate(scenario: &Scenario, mut rule: Rule, warm_up: f64, seconds: f64, see
                 Rule::Fixed { size, wait } => (*size, if waiting >= *size { opened } else { opened + wait }),
                 Rule::Tuned(tuned) => {
                     let limits = tuned.limits();
-                    let leaves = limits.leaves_at(waiting, at(opened));
+                    let leaves =
+                        if waiting >= limits.batch_size { at(opened) } else { limits.due(at(opened)) };
                     (limits.batch_size, leaves.saturating_duration_since(epoch).as_secs_f64())
                 }
             };

@@ -57,7 +57,7 @@ impl Rules {
     /// When a task that was pushed then has waited long enough for a batch that is not full.
     fn due(&self, level: usize, pushed: Instant) -> Instant {
         let timeout = match (self.limits, self.level(level)) {
-            (Some(limits), _) => limits.wait,
+            (Some(limits), _) => return limits.due(pushed),
             (None, Some(level)) => level.batch_timeout,
             (None, None) => Duration::ZERO,
         };

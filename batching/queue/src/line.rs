@@ -1,4 +1,4 @@
-//! Tasks of one key and one level, first come, first served.
+//! Tasks of one key and one level, in the order of their numbers: first come, first served.
 //!
 //! Batches are formed when they leave. But how many may wait is counted in batches as TensorFlow Serving forms them, when
 //! tasks arrive: a task that does not fit the last batch begins another. So a line marks where batches would begin. While
@@ -106,6 +106,18 @@ impl<T: Task> Line<T> {
         self.entries.push_back(entry);
     }
 
+    /// Lets a task wait where it belongs by its number.
+    pub(crate) fn insert(&mut self, entry: Entry<T>, limit: usize) {
+        let position = self.entries.partition_point(|other| other.mark.number < entry.mark.number);
+        if position == self.entries.len() {
+            return self.push(entry, limit);
+        }
+        self.rows += entry.mark.rows;
+        self.entries.insert(position, entry);
+        self.is_loose = true;
+        self.recount(limit);
+    }
+
     /// Takes the first task. [`settle`](Self::settle) is called when enough are taken.
     pub(crate) fn pop(&mut self) -> Option<Entry<T>> {
         let entry = self.entries.pop_front()?;
@@ -154,13 +166,13 @@ impl<T: Task> Line<T> {
         }
     }
 
-    /// Whether the task of this number waits here. Only for lines whose tasks are in the order of their numbers.
+    /// Whether the task of this number waits here.
     pub(crate) fn has(&self, number: u64) -> bool {
         let is_gone = self.front().is_none_or(|front| front.mark.number > number);
         !is_gone && self.position(number).is_some()
     }
 
-    /// Takes out the task of this number. Only for lines whose tasks are in the order of their numbers.
+    /// Takes out the task of this number.
     pub(crate) fn remove(&mut self, number: u64) -> Option<Entry<T>> {
         let position = self.position(number)?;
         if position == 0 {

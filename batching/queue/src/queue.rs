@@ -257,7 +257,7 @@ impl<T: Task> Queue<T> {
         {
             return Err(Status::unavailable("Exceeds maximum queue size"));
         }
-        if batches > 0 && counts.batches.saturating_add(batches) > options.map_or(0, max_batches) {
+        if counts.batches.saturating_add(batches) > options.map_or(0, max_batches) {
             let message = "The batch scheduling queue to which this task was submitted is full";
             return Err(Status::unavailable(message));
         }
@@ -322,7 +322,7 @@ impl<T: Task> Queue<T> {
                 let Some((mut entry, line)) = late.zip(group.lines.get_mut(class + 1)) else { return };
                 entry.mark.class = class + 1;
                 entry.mark.expires = None;
-                line.push(entry, rules.limit(level_of(class)));
+                line.insert(entry, rules.limit(level_of(class)));
             });
         }
     }

@@ -127,7 +127,7 @@ struct World {
     options: QueueOptions,
     queue: Queue<Item>,
     now: Instant,
-    /// In the order in which they came, but for those that are delayed: they are in the order in which they were.
+    /// In the order in which they came.
     waiting: Vec<Waiting>,
     /// By task: how many of its rows have not come back.
     rows: BTreeMap<usize, usize>,
@@ -184,17 +184,17 @@ impl World {
         let expires =
             own.into_iter().chain(rules.policy.default_timeout).min().map(|timeout| self.now + timeout);
         let (batches, room) = self.batches(level, item.key);
-        let free = rules.max_enqueued_batches.max(1).saturating_sub(batches);
         let limit = rules.max_execution_batch_size;
         let is_split = self.options.enable_large_batch_splitting;
         let is_too_large = item.rows > rules.max_batch_size;
-        let is_full = if is_split { item.rows > room + free * limit } else { item.rows > room && free == 0 };
         let rest = item.rows.saturating_sub(room);
         let parts = if is_split { usize::from(room > 0) + rest.div_ceil(limit) } else { 1 };
         let tasks = self.waiting.iter().filter(|task| task.level == level).count();
         let is_crowded = rules.policy.max_queue_size.is_some_and(|max| tasks + parts > max);
         let max = rules.max_enqueued_batches.max(1);
-        let (key, had_more) = (item.key, batches > max);
+        let added = if is_split { rest.div_ceil(limit) } else { usize::from(rest > 0) };
+        let is_full = batches + added > max;
+        let key = item.key;
         match self.queue.push(item.clone(), self.now) {
             Ok(()) => {
                 assert!(!self.is_closed && !is_too_large);
@@ -207,13 +207,13 @@ impl World {
                 if is_full || is_crowded {
                     // Others made way, and will come back.
                     let dropped = self.queue.reject(self.now);
-                    assert!(!dropped.is_empty() || !is_full && is_split, "{batches} {room} {free} {limit} {is_full} {sizes:?} {:?}", self.waiting.iter().map(|t| (t.item.number, t.item.first, t.item.rows, t.item.key, t.level, t.is_delayed)).collect::<Vec<_>>());
+                    assert!(!dropped.is_empty() || !is_full && is_split);
                     self.drop_all(dropped);
                 }
                 let tasks = self.waiting.iter().filter(|task| task.level == level).count();
                 let rules = rules_of(&self.options, level);
                 assert!(rules.policy.max_queue_size.is_none_or(|max| tasks <= max));
-                assert!(self.batches(level, key).0 <= max || had_more, "more waits than may");
+                assert!(self.batches(level, key).0 <= max, "more waits than may");
             }
             Err(refused) => {
                 assert_eq!((refused.task.number, refused.task.rows), (item.number, item.rows));
@@ -252,7 +252,12 @@ impl World {
         let may_change = self.options.levels.iter().any(|level| {
             level.policy.timeout_action == TimeoutAction::Delay && !level.preferred_batch_sizes.is_empty()
         });
-        assert!(is_early || may_change || ready == Ready::Now || taken.batch.is_none() && taken.dropped.is_empty());
+        assert!(
+            is_early
+                || may_change
+                || ready == Ready::Now
+                || taken.batch.is_none() && taken.dropped.is_empty()
+        );
         assert!(may_change || ready != Ready::Now || taken.batch.is_some() || !taken.dropped.is_empty());
         self.drop_all(taken.dropped);
         self.delay();
@@ -316,13 +321,7 @@ impl World {
             let line = |other: &&&Waiting| {
                 (other.item.key, other.level, other.is_delayed) == (key, task.level, task.is_delayed)
             };
-            let overtaken = left.iter().filter(line).find(|other| {
-                if task.is_delayed {
-                    other.expires < task.expires
-                } else {
-                    other.item.number < task.item.number
-                }
-            });
+            let overtaken = left.iter().filter(line).find(|other| other.item.number < task.item.number);
             assert!(overtaken.is_none(), "{} overtook {}", task.item.number, overtaken.unwrap().item.number);
         }
     }
@@ -349,18 +348,15 @@ impl World {
         self.drop_all(dropped);
     }
 
-    /// Moves those behind that have waited too long, the earliest first.
+    /// Notes which have waited too long, and are run after the others.
     fn delay(&mut self) {
         let is_late = |task: &Waiting| {
             !task.is_delayed
                 && task.expires.is_some_and(|expires| expires <= self.now)
                 && rules_of(&self.options, task.level).policy.timeout_action == TimeoutAction::Delay
         };
-        let (mut late, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(is_late);
-        late.sort_by_key(|task| task.expires);
-        late.iter_mut().for_each(|task| task.is_delayed = true);
-        self.waiting = waiting.into_iter().chain(late).collect();
+        let late: Vec<bool> = self.waiting.iter().map(is_late).collect();
+        self.waiting.iter_mut().zip(late).for_each(|(task, late)| task.is_delayed |= late);
     }
 
     fn drop_all(&mut self, dropped: Vec<Dropped<Item>>) {

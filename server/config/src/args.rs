@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use salver_core_servable::Version;
 use salver_manager_source_file::VersionPolicy;
 
+use crate::batching::{BatchingParameter, parse_batching, parse_switch};
 use crate::compat::CompatArgs;
 use crate::memory::{DeviceMemory, MemoryLimit, parse_device_memory, parse_limit};
 use crate::model_list::Location;
@@ -232,6 +233,25 @@ pub struct ServeArgs {
     /// How many threads the platforms' own pools may use; the CPUs this process may use where it is not given
     #[arg(long, value_name = "N", alias = "tensorflow_intra_op_parallelism", help_heading = "Platforms")]
     pub cpu_threads: Option<usize>,
+
+    /// Run requests of all models in batches, unless a model says otherwise
+    #[arg(long, value_name = "BOOL", alias = "enable_batching", num_args = 0..=1, default_missing_value = "true",
+        value_parser = parse_switch, help_heading = "Batching")]
+    pub enable_batching: Option<bool>,
+
+    /// What holds for batches: a `.toml` file, or TensorFlow Serving's BatchingParameters as text
+    #[arg(long, value_name = "FILE", alias = "batching_parameters_file", value_parser = parse_path, help_heading = "Batching")]
+    pub batching_parameters_file: Option<PathBuf>,
+
+    /// One of these parameters, over the file, such as latency_target=20ms or allowed_batch_sizes=1,8,32; turns batching
+    /// on; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_batching, help_heading = "Batching")]
+    pub batching: Vec<BatchingParameter>,
+
+    /// Take all but the threads from `batching_params.pbtxt` in each version's directory; versions without are not batched
+    #[arg(long, value_name = "BOOL", alias = "enable_per_model_batching_parameters", num_args = 0..=1,
+        default_missing_value = "true", value_parser = parse_switch, help_heading = "Batching")]
+    pub enable_per_model_batching_parameters: Option<bool>,
 
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0", help_heading = "Network")]

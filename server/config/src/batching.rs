@@ -1,5 +1,12 @@
 //! How requests are batched: what the server, a platform, a model and a version say of it, each over the one before.
 
+mod flags;
+mod server_file;
+mod table;
+mod tensorflow;
+mod text_tree;
+mod triton;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -7,7 +14,13 @@ use salver_batching_parameters::{BatchingOptions, Parameters};
 use salver_core_servable::Version;
 use salver_core_status::Status;
 
+pub(crate) use flags::{BatchingParameter, parse_batching, parse_switch};
+
+use crate::file::read_text;
 use crate::model::ModelSettings;
+
+/// The name of the file in a version's directory, as TensorFlow Serving has it.
+const VERSION_FILE: &str = "batching_params.pbtxt";
 
 /// What the server says of batching.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,7 +37,12 @@ pub struct BatchingConfig {
 }
 
 impl BatchingConfig {
-    /// How the requests of one version are batched; `None`: they are not. May read a file in `version_directory`.
+    /// How the requests of one version are batched; `None`: they are not.
+    ///
+    /// They are where the server says so, or the model or the version says anything of batching; unless the mode is off in
+    /// the end. With `per_model_files` the file in `version_directory` stands in the place of all that is said of server,
+    /// platform and model but for the pool's name and threads, and what the server says by itself turns nothing on. What
+    /// the model says of this version is over all of it.
     ///
     /// # Errors
     /// INVALID_ARGUMENT that names the file, if it is in one, and the field that is wrong; UNAVAILABLE where the file
@@ -36,7 +54,65 @@ impl BatchingConfig {
         version: Version,
         version_directory: &Path,
     ) -> Result<Option<BatchingOptions>, Status> {
-        let _ = (platform, model, version, version_directory);
-        Ok(None)
+        let mut is_batched = self.enabled && !self.per_model_files;
+        let mut said = self.of_platform(platform);
+        if let Some(model) = &model.batching {
+            said = said.over(model);
+            is_batched = true;
+        }
+        if self.per_model_files
+            && let Some(file) = of_version(version_directory)?
+        {
+            said = with_pool_of(&said, file);
+            is_batched = true;
+        }
+        if let Some(version) = model.version_batching.get(&version) {
+            said = said.over(version);
+            is_batched = true;
+        }
+        if is_batched { said.resolve().map_err(|status| status.context("batching")) } else { Ok(None) }
+    }
+
+    fn of_platform(&self, platform: &str) -> Parameters {
+        match self.by_platform.get(platform) {
+            Some(parameters) => self.server.over(parameters),
+            None => self.server.clone(),
+        }
     }
 }
+
+/// What a table of a settings file says, by the table's name.
+pub(crate) fn of_table(name: &str, table: &toml::Table) -> Result<Parameters, String> {
+    table::read(table).map_err(|message| format!("[{name}]: {message}"))
+}
+
+/// What Triton's configuration beside a model's versions says; `None` where there is none.
+pub(crate) fn of_triton(directory: &Path) -> Result<Option<Parameters>, Status> {
+    of_file(&directory.join(triton::CONFIG_FILE), triton::read)
+}
+
+fn of_version(directory: &Path) -> Result<Option<Parameters>, Status> {
+    of_file(&directory.join(VERSION_FILE), tensorflow::read)
+}
+
+fn of_file(
+    path: &Path,
+    read: impl FnOnce(&str) -> Result<Parameters, Status>,
+) -> Result<Option<Parameters>, Status> {
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    let said = read(&text).map_err(|status| status.context(format_args!("`{}`", path.display())))?;
+    Ok(Some(said))
+}
+
+/// What a version's file says; threads are the server's to share out.
+fn with_pool_of(said: &Parameters, file: Parameters) -> Parameters {
+    Parameters {
+        num_batch_threads: said.num_batch_threads,
+        thread_pool_name: said.thread_pool_name.clone(),
+        rank_queues: said.rank_queues,
+        ..file
+    }
+}
+
+#[cfg(test)]
+mod tests;

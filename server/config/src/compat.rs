@@ -74,9 +74,6 @@ compat_flags! {
     thread_pool_factory_config_file => NoEffect("threads are a platform's setting: --platform-option"),
     xla_cpu_compilation_enabled => NoEffect("compilation is a platform's setting: --platform-option"),
     xla_gpu_compilation_enabled => NoEffect("compilation is a platform's setting: --platform-option"),
-    batching_parameters_file => Refused("requests are not batched by this server"),
-    enable_batching => Refused("requests are not batched by this server"),
-    enable_per_model_batching_parameters => Refused("requests are not batched by this server"),
     enable_serialization_as_tensor_content => Refused("tensors are answered in the list of their type"),
     grpc_socket_path => Refused("UNIX sockets are not served"),
     platform_config_file => Refused("platforms are set by --platform-option"),
@@ -116,12 +113,12 @@ mod tests {
 
     #[test]
     fn a_flag_that_asks_for_what_is_not_there_is_refused_unless_it_is_off() {
-        let on = CompatArgs { enable_batching: Some("true".into()), ..Default::default() };
+        let on = CompatArgs { ssl_config_file: Some("/ssl.txt".into()), ..Default::default() };
         assert_eq!(
             on.check().unwrap_err(),
-            "--enable_batching is not supported: requests are not batched by this server"
+            "--ssl_config_file is not supported: connections are not encrypted by this server"
         );
-        let off = CompatArgs { enable_batching: Some("false".into()), ..Default::default() };
+        let off = CompatArgs { use_alts_credentials: Some("false".into()), ..Default::default() };
         assert_eq!(off.check(), Ok(Vec::new()));
     }
 

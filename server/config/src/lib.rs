@@ -2,12 +2,14 @@
 //!
 //! Reading has two steps. [`Cli`] is the command line as it was typed; [`ServeArgs::validate`] turns it into a
 //! [`ServeConfig`] that cannot be wrong, or says which flag is. What a model says of itself, in a `model.toml` beside
-//! its versions, is [`ModelSettings`]; a list of models, as TensorFlow Serving has it, is a [`ModelList`].
+//! its versions, is [`ModelSettings`]; a list of models, as TensorFlow Serving has it, is a [`ModelList`]. What both say of
+//! batching, and a model's Triton configuration or a version's file, come together in a [`BatchingConfig`].
 
 mod args;
 mod batching;
 mod compat;
 mod edit;
+mod file;
 mod memory;
 mod model;
 mod model_list;
@@ -16,6 +18,7 @@ mod options;
 mod policy;
 mod serve;
 mod size;
+mod text_proto;
 
 pub use args::{Cli, Command, LogFormat, ModelArgs, PluginCommand, ServeArgs};
 pub use batching::BatchingConfig;

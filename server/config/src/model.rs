@@ -12,6 +12,8 @@ use salver_manager_source_file::VersionPolicy;
 use serde::Deserialize;
 
 use crate::args::parse_duration;
+use crate::batching;
+use crate::file::read_text;
 use crate::options::from_table;
 use crate::policy::{Transition, parse_policy};
 use crate::size::parse_bytes;
@@ -64,35 +66,36 @@ struct Raw {
     options: toml::Table,
     /// For platforms whose files do not say what a model takes and returns.
     signature: Option<toml::Table>,
+    batching: Option<toml::Table>,
+    #[serde(default)]
+    version: BTreeMap<String, RawVersion>,
+}
+
+/// What is said of one version.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVersion {
+    batching: Option<toml::Table>,
 }
 
 impl ModelSettings {
-    /// Reads the settings of the model whose versions are in `directory`. No file: no settings.
+    /// Reads the settings of the model whose versions are in `directory`. No file: no settings. Where they say nothing of
+    /// batching, what Triton's `config.pbtxt` beside them says of it.
     ///
     /// # Errors
     /// INVALID_ARGUMENT naming the file and what is wrong in it, or what it is in place of a file, whose reading might
     /// never end; UNAVAILABLE where it cannot be read.
     pub fn read(directory: &Path) -> Result<Self, Status> {
-        /// More than any settings need; less than what hurts to read.
-        const LONGEST: u64 = 1 << 20;
         let path = directory.join(SETTINGS_FILE);
-        let shown = path.display();
-        let text = match std::fs::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Status::unavailable(format!("reading `{shown}`: {error}"))),
-            Ok(metadata) if !metadata.is_file() => {
-                return Err(Status::invalid_argument(format!("`{shown}` is not a file")));
-            }
-            Ok(metadata) if metadata.len() > LONGEST => {
-                let length = metadata.len();
-                return Err(Status::invalid_argument(format!(
-                    "`{shown}` has {length} bytes, at most {LONGEST} may be"
-                )));
-            }
-            Ok(_) => std::fs::read_to_string(&path)
-                .map_err(|error| Status::unavailable(format!("reading `{shown}`: {error}")))?,
+        let mut settings = match read_text(&path)? {
+            None => Self::default(),
+            Some(text) => Self::parse(&text)
+                .map_err(|message| Status::invalid_argument(format!("`{}`: {message}", path.display())))?,
         };
-        Self::parse(&text).map_err(|message| Status::invalid_argument(format!("`{shown}`: {message}")))
+        if settings.batching.is_none() && settings.version_batching.is_empty() {
+            settings.batching = batching::of_triton(directory)?;
+        }
+        Ok(settings)
     }
 
     /// Reads settings that are not in a file of this machine.
@@ -115,8 +118,8 @@ impl ModelSettings {
             memory_bytes: raw.memory.as_deref().map(parse_bytes).transpose()?.map(|bytes| bytes as u64),
             pin: raw.pin,
             options: with_signature(from_table(&raw.options)?, raw.signature)?,
-            batching: None,
-            version_batching: BTreeMap::new(),
+            batching: raw.batching.map(|table| batching::of_table("batching", &table)).transpose()?,
+            version_batching: version_batching(raw.version)?,
         })
     }
 }
@@ -130,6 +133,20 @@ fn with_signature(mut options: Options, signature: Option<toml::Table>) -> Resul
     let text = toml::to_string(&signature).map_err(|error| format!("[signature]: {error}"))?;
     options.set("signature", OptionValue::Text(text));
     Ok(options)
+}
+
+fn version_batching(raw: BTreeMap<String, RawVersion>) -> Result<BTreeMap<Version, Parameters>, String> {
+    let mut by_version = BTreeMap::new();
+    for (number, raw) in raw {
+        let version = number.parse().ok().and_then(Version::new);
+        let version = version
+            .ok_or_else(|| format!("[version] has {}, a version number was wanted", Quoted(&number)))?;
+        if let Some(table) = &raw.batching {
+            let parameters = batching::of_table(&format!("version.{version}.batching"), table)?;
+            by_version.insert(version, parameters);
+        }
+    }
+    Ok(by_version)
 }
 
 fn label((label, number): (String, i64)) -> Result<(String, Version), String> {
@@ -199,6 +216,55 @@ mod tests {
         assert_eq!(table(signature), table(&text.replace("[signature]\n", "")));
         let twice = format!("{text}[options]\nsignature = \"\"\n");
         assert!(ModelSettings::parse(&twice).unwrap_err().contains("one was wanted"));
+    }
+
+    #[test]
+    fn batching_is_said_for_all_versions_and_for_one() {
+        let text = r#"
+            [batching]
+            max_batch_size = 8
+            [version.3.batching]
+            latency_target = "5ms"
+        "#;
+        let settings = ModelSettings::parse(text).unwrap();
+        assert_eq!(settings.batching.unwrap().max_batch_size, Some(8));
+        let version = &settings.version_batching[&Version::new(3).unwrap()];
+        assert_eq!(version.latency_target, Some(Duration::from_millis(5)));
+        assert_eq!(ModelSettings::parse("[batching]").unwrap().batching, Some(Parameters::default()));
+        assert_eq!(ModelSettings::parse("").unwrap().batching, None);
+        for (text, part) in [
+            (
+                "[batching]\nmax_batchsize = 1",
+                "[batching]: unknown parameter `max_batchsize`; max_batch_size",
+            ),
+            ("[version.3.batching]\nmode = 'x'", "[version.3.batching]: mode is `x`"),
+            ("[version.x.batching]", "[version] has `x`, a version number was wanted"),
+            ("[version.3.bathing]", "bathing"),
+        ] {
+            let error = ModelSettings::parse(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn triton_s_file_says_of_batching_what_the_settings_leave_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| std::fs::write(directory.path().join(file), text).unwrap();
+        let max_batch_size =
+            || ModelSettings::read(directory.path()).unwrap().batching.and_then(|said| said.max_batch_size);
+        write("config.pbtxt", "max_batch_size: 8 dynamic_batching { }");
+        assert_eq!(max_batch_size(), Some(8));
+        write(SETTINGS_FILE, "pin = true\n");
+        assert_eq!(max_batch_size(), Some(8));
+        write(SETTINGS_FILE, "[batching]\nmax_batch_size = 4\n");
+        assert_eq!(max_batch_size(), Some(4));
+        write(SETTINGS_FILE, "[version.1.batching]\n");
+        assert_eq!(max_batch_size(), None);
+        write(SETTINGS_FILE, "");
+        write("config.pbtxt", "max_batch_size: x");
+        let status = ModelSettings::read(directory.path()).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().contains("config.pbtxt`: max_batch_size is `x`"), "{status}");
     }
 
     #[test]

@@ -6,9 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use salver_core_servable::{StreamName, Version};
 use salver_core_status::{Quoted, Status};
 use salver_manager_source_file::VersionPolicy;
@@ -17,6 +15,8 @@ use salver_proto::tensorflow::serving::file_system_storage_path_source_config::{
 };
 use salver_proto::tensorflow::serving::model_server_config::Config;
 use salver_proto::tensorflow::serving::{ModelConfig, ModelServerConfig, ModelType};
+
+use crate::text_proto;
 
 /// Which models to serve, each by its own name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,14 +105,7 @@ impl ModelList {
     /// # Errors
     /// INVALID_ARGUMENT that says where, and what was wanted; or as [`from_proto`](Self::from_proto).
     pub fn parse(text: &str) -> Result<Self, Status> {
-        let message = DynamicMessage::parse_text_format(descriptor()?, text).map_err(|error| {
-            let error = error.to_string().trim().replace('\n', " ");
-            Status::invalid_argument(format!(
-                "Error parsing text-format tensorflow.serving.ModelServerConfig: {error}"
-            ))
-        })?;
-        let config = message.transcode_to::<ModelServerConfig>();
-        Self::from_proto(config.map_err(|error| Status::internal(error.to_string()))?)
+        Self::from_proto(text_proto::read("tensorflow.serving.ModelServerConfig", text)?)
     }
 
     /// Checks a message.
@@ -141,16 +134,6 @@ impl ModelList {
         }
         Ok(Self { models })
     }
-}
-
-/// What the text form is read by.
-fn descriptor() -> Result<MessageDescriptor, Status> {
-    static POOL: LazyLock<Result<DescriptorPool, String>> = LazyLock::new(|| {
-        DescriptorPool::decode(salver_proto::DESCRIPTORS).map_err(|error| error.to_string())
-    });
-    let pool = POOL.as_ref().map_err(|error| Status::internal(format!("the descriptors: {error}")))?;
-    let name = "tensorflow.serving.ModelServerConfig";
-    pool.get_message_by_name(name).ok_or_else(|| Status::internal(format!("there is no message {name}")))
 }
 
 fn entry(config: ModelConfig) -> Result<ModelEntry, String> {

@@ -24,7 +24,8 @@ pub(crate) fn parse_platform_option(text: &str) -> Result<PlatformOption, String
     Ok(PlatformOption { platform: platform.to_owned(), name: name.to_owned(), value: value_of(value) })
 }
 
-fn value_of(text: &str) -> OptionValue {
+/// A value of the kind it looks like.
+pub(crate) fn value_of(text: &str) -> OptionValue {
     if let Ok(value) = text.parse::<bool>() {
         return OptionValue::Bool(value);
     }

@@ -224,7 +224,7 @@ impl ServeArgs {
             on_demand: self.on_demand(),
             plugin_dirs: self.plugin_dirs(),
             platform_options: by_platform(&self.platform_option),
-            batching: BatchingConfig::default(),
+            batching: self.batching()?,
             cpu_threads: or_default(self.cpu_threads, cpus),
             listen: Listen { host: self.host, port: self.port, rest_port: self.rest_port()? },
             limits: Limits {

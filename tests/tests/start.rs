@@ -170,7 +170,8 @@ fn a_command_line_that_cannot_be_right_ends_with_64_and_names_the_flag() {
     for (flags, named) in [
         (&["serve"][..], "--model-repository"),
         (&["serve", "--model-repository=/", "--max-request-bytes=0"], "--max-request-bytes"),
-        (&["serve", "--model-repository=/", "--enable_batching"], "--enable_batching"),
+        (&["serve", "--model-repository=/", "--ssl_config_file=/ssl"], "--ssl_config_file"),
+        (&["serve", "--model-repository=/", "--batching=max_batch_size=0"], "max_batch_size"),
         (&["serve", "--model_config_file=/no/such/list"], "--model-config-file"),
         (&["serve", "--no-such-flag"], "--no-such-flag"),
         (&["sing"], "sing"),

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use salver_core_servable::{ServableState, StreamName};
+use salver_core_servable::{Lookup as _, ServableState, StreamName, Version, VersionChoice};
 use salver_core_status::Status;
 use salver_manager_monitor::Monitor;
 use salver_manager_serving_map::ServingMap;
-use salver_server_inference::{Catalog, LabelStatus, Readiness, Served, VersionStatus};
+use salver_server_inference::{BatchingStatus, Catalog, LabelStatus, Readiness, Served, VersionStatus};
 
 use crate::on_demand::{OnDemand, is_failing};
 
@@ -122,6 +122,10 @@ impl Catalog for ServerCatalog {
 
     fn trouble(&self, model: &str) -> Option<Status> {
         self.monitor.stream(model)?.error
+    }
+
+    fn batching(&self, model: &str, version: Version) -> Option<BatchingStatus> {
+        self.serving.get(model, VersionChoice::Specific(version)).ok()?.batching()
     }
 
     fn readiness(&self) -> Readiness {

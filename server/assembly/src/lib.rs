@@ -33,7 +33,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use salver_batching_session::{Pools, SubBatcher};
 use salver_core_observe::Observer;
+use salver_core_platform::Batcher;
 use salver_core_servable::{EventBus, StateObserver, Subscription};
 use salver_core_status::Status;
 use salver_manager_monitor::Monitor;
@@ -69,9 +71,11 @@ impl Assembly {
     /// Where nothing can be served whatever happens: threads cannot be started.
     pub fn start(config: &ServeConfig, registry: Arc<Registry>) -> Result<Self, Status> {
         let metrics = Arc::new(Figures::new(Arc::clone(&registry)));
-        let services = HostServices { cpu_threads: config.cpu_threads, metrics, ..HostServices::default() };
+        let batcher = batcher(&registry);
+        let services =
+            HostServices { cpu_threads: config.cpu_threads, metrics, batcher: Arc::clone(&batcher) };
         let platforms = Platforms::open(&config.plugin_dirs, services, config.platform_options.clone());
-        Self::with_platforms(config, platforms, registry)
+        Self::assemble(config, platforms, registry, batcher)
     }
 
     /// The same with platforms that are there already, for an embedding program.
@@ -82,6 +86,16 @@ impl Assembly {
         config: &ServeConfig,
         platforms: Platforms,
         registry: Arc<Registry>,
+    ) -> Result<Self, Status> {
+        let batcher = batcher(&registry);
+        Self::assemble(config, platforms, registry, batcher)
+    }
+
+    fn assemble(
+        config: &ServeConfig,
+        platforms: Platforms,
+        registry: Arc<Registry>,
+        batcher: Arc<dyn Batcher>,
     ) -> Result<Self, Status> {
         let observer: Arc<dyn Observer> = Arc::clone(&registry) as _;
         let monitor = Arc::new(Monitor::default());
@@ -95,7 +109,9 @@ impl Assembly {
             served: served_options(config),
             observer: Arc::clone(&observer),
             drop_file_cache: config.loading.drop_file_cache,
-            batcher: Arc::clone(salver_core_platform::unbatched()),
+            batching: config.batching.clone(),
+            pools: Pools::default(),
+            batcher,
             downloads: Downloads::new(CacheConfig {
                 folder: config.discovery.download_dir.clone(),
                 max_bytes: Some(config.discovery.download_bytes),
@@ -170,6 +186,11 @@ impl Drop for Assembly {
         // Others may hold on to the control.
         self.control.stop();
     }
+}
+
+/// What runs steps inside models together: in pools of their own, since a model that runs in a batch waits for its steps.
+fn batcher(registry: &Arc<Registry>) -> Arc<dyn Batcher> {
+    Arc::new(SubBatcher::new(Arc::new(Pools::default()), Arc::clone(registry) as Arc<dyn Observer>))
 }
 
 fn served_options(config: &ServeConfig) -> ServedOptions {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use salver_batching_session::Pools;
 use salver_core_loader::{LoadContext, Loader};
 use salver_core_observe::{Metric, Observer};
 use salver_core_platform::{Batcher, Cancellation, LoadRequest, Options, Platform};
@@ -13,6 +14,7 @@ use salver_core_servable::{Phase, ServableId};
 use salver_core_status::{Code, Status};
 use salver_manager_source_file::VersionPath;
 use salver_manager_source_object_store::{Cache, CacheConfig, Lease, RemoteVersion};
+use salver_server_config::BatchingConfig;
 use salver_server_inference::{Served, ServedOptions};
 
 use crate::Platforms;
@@ -52,6 +54,10 @@ pub(crate) struct LoaderContext {
     pub(crate) drop_file_cache: bool,
     /// Where versions from elsewhere are brought to.
     pub(crate) downloads: Downloads,
+    /// Which versions' requests are run together, and how.
+    pub(crate) batching: BatchingConfig,
+    /// Whose threads run them.
+    pub(crate) pools: Pools,
     /// What opens queues for steps inside models.
     pub(crate) batcher: Arc<dyn Batcher>,
 }
@@ -122,6 +128,10 @@ impl ModelLoader {
         };
         let Chosen { directory, platform, options } = self.choose(id, directory)?;
         let cancel = context.cancel;
+        let settings = self.context.settings.found(&id.name);
+        // Before the model is loaded, which may take minutes.
+        let batching =
+            self.context.batching.options_for(platform.name(), &settings, id.version, &directory)?;
         let request = LoadRequest {
             id,
             directory: &directory,
@@ -134,7 +144,11 @@ impl ModelLoader {
             salver_server_memory::forget_files(&directory);
         }
         let observer = Arc::clone(&self.context.observer);
-        Ok(Served::new(id, model, platform.name(), self.context.served, observer))
+        let served = Served::new(id, model, platform.name(), self.context.served, Arc::clone(&observer));
+        match batching {
+            None => Ok(served),
+            Some(options) => served.batched(id, options, &self.context.pools, &observer),
+        }
     }
 }
 

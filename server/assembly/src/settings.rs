@@ -11,7 +11,9 @@ use salver_core_servable::{StreamName, Version};
 use salver_core_status::Status;
 use salver_manager_policy::Policy;
 use salver_manager_source_file::ModelPolicy;
-use salver_server_config::{Location, ModelEntry, ModelList, ModelSettings, SETTINGS_FILE, ServeConfig};
+use salver_server_config::{
+    Location, ModelEntry, ModelList, ModelSettings, SETTINGS_FILE, ServeConfig, TRITON_FILE,
+};
 
 /// The settings of every model, as they were found last. What a list says counts before what a model says of itself.
 pub(crate) struct Settings {
@@ -157,11 +159,13 @@ fn is_away(folder: &Path, and_empty: bool) -> bool {
     }
 }
 
-/// A number that changes when the file of settings does, so that mending it mends the model.
+/// A number that changes when a file of settings does, so that mending it mends the model.
 fn revision(folder: &Path) -> u64 {
-    let Ok(metadata) = std::fs::metadata(folder.join(SETTINGS_FILE)) else { return 0 };
     let mut hasher = DefaultHasher::new();
-    (metadata.len(), metadata.modified().ok()).hash(&mut hasher);
+    for file in [SETTINGS_FILE, TRITON_FILE] {
+        let metadata = std::fs::metadata(folder.join(file)).ok();
+        metadata.map(|metadata| (metadata.len(), metadata.modified().ok())).hash(&mut hasher);
+    }
     hasher.finish()
 }
 

@@ -7,6 +7,7 @@ use http::request::Parts;
 use salver_core_platform::TraceContext;
 use salver_core_status::{Quoted, Status};
 use salver_server_http::{Account, trace_context};
+use salver_server_inference::{PRIORITY, priority};
 
 /// The parts of a request that every call carries.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Head {
     pub(crate) deadline: Option<Instant>,
     /// Where the request belongs in a trace.
     pub(crate) trace: TraceContext,
+    /// Which requests it goes before.
+    pub(crate) priority: Option<u32>,
     /// What its memory is charged to.
     pub(crate) account: Account,
 }
@@ -25,7 +28,7 @@ impl Head {
     /// Reads a request's metadata; a timeout counts from `now`.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for a `grpc-timeout` that is none.
+    /// INVALID_ARGUMENT for a `grpc-timeout` or a priority that is none.
     pub(crate) fn parse(parts: &Parts, now: Instant) -> Result<Self, Status> {
         let headers = &parts.headers;
         let deadline = match text(headers, "grpc-timeout") {
@@ -37,6 +40,7 @@ impl Head {
             arrived: now,
             deadline,
             trace: trace_context(headers),
+            priority: priority(headers.get(PRIORITY).map(|value| value.as_bytes()))?,
             account: Account::of(&parts.extensions),
         })
     }

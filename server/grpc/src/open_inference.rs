@@ -9,7 +9,7 @@ use salver_proto::inference::{
     ModelReadyResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse,
     ServerReadyRequest, ServerReadyResponse,
 };
-use salver_server_inference::{Api, Call, EXTENSIONS, Readiness, ResolveError, with_timeout};
+use salver_server_inference::{Api, Call, EXTENSIONS, Readiness, ResolveError, with_priority, with_timeout};
 use salver_server_wire as wire;
 
 use crate::App;
@@ -97,8 +97,9 @@ pub(crate) async fn model_infer(
         wire::refuse_unsupported("output", &output.name, parameters)?;
     }
     let parameters = wire::decode_parameters(parameters.into_iter().map(|entry| (entry.key, entry.value)))?;
+    let parameters = with_priority(head.priority, parameters);
     let context = RequestContext {
-        deadline: with_timeout(head.deadline, &parameters, head.arrived)?,
+        deadline: with_timeout(&served, head.deadline, &parameters, head.arrived)?,
         cancel: CancelFlag::new(),
         trace: head.trace,
         request_id: id.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use prost_types::Any;
-use salver_core_platform::RequestContext;
+use salver_core_platform::{Options, RequestContext};
 use salver_core_servable::VersionChoice;
 use salver_core_status::{Quoted, Status};
 use salver_core_tensor::Tensor;
@@ -17,7 +17,7 @@ use salver_proto::tensorflow::serving::{
     ModelSpec, PredictRequest, PredictResponse, ReloadConfigRequest, ReloadConfigResponse, StatusProto,
 };
 use salver_server_http::Account;
-use salver_server_inference::{Api, Call};
+use salver_server_inference::{Api, Call, with_priority};
 use salver_server_wire::{self as wire, TensorForm};
 
 use crate::App;
@@ -42,7 +42,12 @@ pub(crate) async fn predict(app: Arc<App>, head: Head, request: PredictRequest) 
         Status::failed_precondition(format!("Serving signature key {name} not found."))
     })?;
     let tensors = decode_inputs(inputs, app.options.max_request_bytes, &head.account)?;
-    let context = RequestContext { deadline: head.deadline, trace: head.trace, ..RequestContext::default() };
+    let context = RequestContext {
+        deadline: head.deadline,
+        trace: head.trace,
+        parameters: with_priority(head.priority, Options::new()),
+        ..RequestContext::default()
+    };
     let call =
         Call { api: Api::TfServingGrpc, served, signature, inputs: tensors, outputs: output_filter, context };
     let answer = app.inference.run(call).await?;

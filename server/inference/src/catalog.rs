@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use salver_batching_session::BatchingStatus;
 use salver_core_servable::{LoadProgress, LoadTimings, ServableState, StreamName, Version};
 use salver_core_status::Status;
 
@@ -62,6 +63,12 @@ pub trait Catalog: Send + Sync + 'static {
     fn labels(&self, model: &str) -> BTreeMap<String, LabelStatus> {
         let _ = model;
         BTreeMap::new()
+    }
+
+    /// How the requests of a version that is loaded are run together, if they are.
+    fn batching(&self, model: &str, version: Version) -> Option<BatchingStatus> {
+        let _ = (model, version);
+        None
     }
 
     /// Whether a request for a version that stands so is answered: it is available, or it will be loaded.

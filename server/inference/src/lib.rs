@@ -8,6 +8,7 @@
 //! A future that is dropped sets the request's [`CancelFlag`](salver_core_platform::CancelFlag): a request that waits
 //! for a thread is then never run, and one that runs can notice.
 
+mod batched;
 mod catalog;
 mod gate;
 mod instruments;
@@ -26,8 +27,9 @@ pub use on_demand::{Done, NotLoaded, OnDemand, Wish};
 pub use open_inference::EXTENSIONS;
 pub use resolve::ResolveError;
 pub use run::{Answer, Call};
+pub use salver_batching_session::{BatchingStatus, NotBatched, SignatureStatus};
 pub use served::{Served, ServedOptions};
-pub use timeout::with_timeout;
+pub use timeout::{PRIORITY, priority, with_priority, with_timeout};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

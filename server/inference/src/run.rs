@@ -11,7 +11,7 @@ use salver_core_signature::{Signature, TensorSpec};
 use salver_core_status::Status;
 use salver_core_tensor::{Tensor, TensorView};
 
-use crate::{Api, Served};
+use crate::{Api, Served, batched};
 
 /// A request whose model is resolved and whose tensors are read.
 pub struct Call {
@@ -97,6 +97,11 @@ async fn bind_and_run(call: Call, now: Instant) -> Result<Answer, Status> {
     let selected = signature.select_outputs(&outputs)?;
     let inputs = signature.bind(inputs)?;
     context.lend().check(now)?;
+    if let Some(session) = served.session(index) {
+        let wanted = selected.clone();
+        let tensors = batched::run(session, &served, index, inputs, wanted, context).await?;
+        return Ok(Answer { served, signature: index, selected, tensors });
+    }
     let job = Job { served, signature: index, inputs, selected, context };
     if job.served.pace.is_within(job.served.options.inline_limit) {
         return job.run();

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use salver_batching_parameters::BatchingOptions;
+use salver_batching_session::{BatchingStatus, Pools, Session};
 use salver_core_observe::Observer;
 use salver_core_platform::Model;
 use salver_core_resource::Allocation;
 use salver_core_servable::{HasPocket, Pocket, ServableId};
 use salver_core_signature::SignatureSet;
+use salver_core_status::Status;
 
 use crate::GateOptions;
+use crate::batched::Paced;
 use crate::gate::Gate;
 use crate::instruments::Instruments;
 use crate::pace::Pace;
@@ -26,11 +30,13 @@ pub struct ServedOptions {
 
 /// A loaded version of a model: what a handle leads to.
 pub struct Served {
-    pub(crate) model: Box<dyn Model>,
+    pub(crate) model: Arc<dyn Model>,
     pub(crate) options: ServedOptions,
-    pub(crate) pace: Pace,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) gate: Gate,
     pub(crate) instruments: Instruments,
+    /// Runs requests together, of those signatures that can be.
+    batching: Option<Session>,
     platform: String,
     pocket: Pocket,
 }
@@ -45,14 +51,49 @@ impl Served {
         observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
-            model,
+            model: Arc::from(model),
             options,
-            pace: Pace::unknown(),
+            pace: Arc::new(Pace::unknown()),
             gate: Gate::new(options.gate),
             instruments: Instruments::new(observer, id),
+            batching: None,
             platform: platform.into(),
             pocket: Pocket::new(),
         }
+    }
+
+    /// The same, with its requests run together as `options` say, in one of `pools`.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where the options do not fit the model or the pools.
+    pub fn batched(
+        mut self,
+        id: &ServableId,
+        options: BatchingOptions,
+        pools: &Pools,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<Self, Status> {
+        let paced = Paced { model: Arc::clone(&self.model), pace: Arc::clone(&self.pace) };
+        self.batching = Some(Session::new(id, Arc::new(paced), options, pools, observer)?);
+        Ok(self)
+    }
+
+    /// How its requests are run together, if they are.
+    pub fn batching(&self) -> Option<BatchingStatus> {
+        self.batching.as_ref().map(Session::status)
+    }
+
+    /// What runs the requests of a signature together, if they are.
+    pub(crate) fn session(&self, signature: usize) -> Option<&Session> {
+        self.batching.as_ref().filter(|session| session.batches(signature).is_ok())
+    }
+
+    /// Whether a request's parameter `timeout` is how long it may wait in a queue, and not how long it may take.
+    pub(crate) fn timeouts_are_for_the_queue(&self) -> bool {
+        let session = self.batching.as_ref();
+        session.is_some_and(|session| {
+            session.options().queue.levels.iter().any(|level| level.policy.allow_timeout_override)
+        })
     }
 
     /// The ways to call it.

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use salver_core_platform::{RequestContext, TraceContext};
+use salver_core_status::Status;
 use salver_server_http::trace_context;
+use salver_server_inference::PRIORITY;
 
 /// The parts of a request that every call carries.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +14,14 @@ pub(crate) struct Head {
     /// When the answer is of no more use.
     pub(crate) deadline: Option<Instant>,
     trace: TraceContext,
+}
+
+/// Which requests it goes before.
+///
+/// # Errors
+/// INVALID_ARGUMENT where the header is no whole number.
+pub(crate) fn priority(headers: &HeaderMap) -> Result<Option<u32>, Status> {
+    salver_server_inference::priority(headers.get(PRIORITY).map(|value| value.as_bytes()))
 }
 
 impl Head {

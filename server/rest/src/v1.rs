@@ -14,11 +14,11 @@ use http::StatusCode;
 use http::request::Parts;
 use salver_core_status::{Quoted, Status};
 use salver_server_http::Account;
-use salver_server_inference::{Answer, Api, Call};
+use salver_server_inference::{Answer, Api, Call, with_priority};
 use salver_server_json::{PredictRequest, write_predictions};
 
 use crate::failure::{Failure, json, json_text};
-use crate::head::Head;
+use crate::head::{self, Head};
 use crate::target::Target;
 use crate::{App, body, work};
 use path::Action;
@@ -47,6 +47,7 @@ pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request) -> Res
 
 async fn predict(app: &App, parts: &Parts, body: Body, target: Target) -> Result<Response, Failure> {
     let head = Head::read(&parts.headers, app.options.timeout, Instant::now());
+    let priority = head::priority(&parts.headers).map_err(Failure::v1)?;
     let body = body::read(parts, body, app.options.max_request_bytes, head.deadline).await?;
     let body_bytes = body.len();
     let (api, deadline) = (Api::TfServingRest, head.deadline);
@@ -62,7 +63,8 @@ async fn predict(app: &App, parts: &Parts, body: Body, target: Target) -> Result
         let (index, signature) = served.signatures().get(name).ok_or_else(|| no_signature(name))?;
         let inputs = request.inputs(signature)?;
         let form = request.form();
-        let context = head.context();
+        let mut context = head.context();
+        context.parameters = with_priority(priority, context.parameters);
         let call = Call { api, served, signature: index, inputs, outputs: Vec::new(), context };
         Ok((form, call))
     };

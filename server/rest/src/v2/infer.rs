@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use salver_core_platform::{Options, RequestContext};
+use salver_core_platform::RequestContext;
 use salver_core_status::{Quoted, Status};
 use salver_server_http::{Account, Encoding};
-use salver_server_inference::{Answer, Api, Call, with_timeout};
+use salver_server_inference::{Answer, Api, Call, Served, with_priority, with_timeout};
 use salver_server_json::{EncodedResponse, InferRequest, InferResponse, ResponseOutput};
 
 use crate::encoding;
@@ -38,6 +38,7 @@ enum Layout {
 pub(crate) async fn infer(app: &App, parts: &Parts, body: Body, target: Target) -> Result<Response, Failure> {
     let start = Instant::now();
     let head = Head::read(&parts.headers, app.options.timeout, start);
+    let priority = crate::head::priority(&parts.headers).map_err(Failure::v2)?;
     let body = body::read(parts, body, app.options.max_request_bytes, head.deadline).await?;
     let layout = layout(&parts.headers, body.len()).map_err(Failure::v2)?;
     let body_bytes = body.len();
@@ -59,7 +60,7 @@ pub(crate) async fn infer(app: &App, parts: &Parts, body: Body, target: Target) 
             signature: index,
             inputs: std::mem::take(&mut request.inputs),
             outputs: request.outputs.iter().map(|output| output.name.clone()).collect(),
-            context: context(head, &mut request, start)?,
+            context: context(head, priority, &served, &mut request, start)?,
             served,
         };
         Ok((request, call))
@@ -98,9 +99,15 @@ fn layout(headers: &HeaderMap, total: usize) -> Result<Layout, Status> {
 }
 
 /// The context of the run; takes the request's parameters.
-fn context(head: Head, request: &mut InferRequest, start: Instant) -> Result<RequestContext, Status> {
-    let parameters: Options = std::mem::take(&mut request.parameters);
-    let deadline = with_timeout(head.deadline, &parameters, start)?;
+fn context(
+    head: Head,
+    priority: Option<u32>,
+    served: &Served,
+    request: &mut InferRequest,
+    start: Instant,
+) -> Result<RequestContext, Status> {
+    let parameters = with_priority(priority, std::mem::take(&mut request.parameters));
+    let deadline = with_timeout(served, head.deadline, &parameters, start)?;
     let request_id = request.id.clone().unwrap_or_default();
     Ok(RequestContext { deadline, request_id, parameters, ..head.context() })
 }

@@ -1,0 +1,61 @@
+//! Calls that are run together with others.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use salver_batching_session::{Call, Session};
+use salver_core_platform::{Model, RequestContext, RunRequest};
+use salver_core_resource::Allocation;
+use salver_core_servable::Handle;
+use salver_core_signature::SignatureSet;
+use salver_core_status::Status;
+use salver_core_tensor::Tensor;
+
+use crate::Served;
+use crate::pace::Pace;
+
+/// A model that notes how long its runs take.
+pub(crate) struct Paced {
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) pace: Arc<Pace>,
+}
+
+impl Model for Paced {
+    fn signatures(&self) -> &SignatureSet {
+        self.model.signatures()
+    }
+
+    fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
+        let start = Instant::now();
+        let outcome = self.model.run(request);
+        self.pace.note(start.elapsed());
+        outcome
+    }
+
+    fn resources(&self) -> Option<Allocation> {
+        self.model.resources()
+    }
+}
+
+/// Runs a call with others, or at once on this thread where nobody else waits and a run is expected to be short; leaves it
+/// behind when the deadline passes.
+pub(crate) async fn run(
+    session: &Session,
+    served: &Handle<Served>,
+    signature: usize,
+    inputs: Vec<Option<Tensor>>,
+    outputs: Vec<usize>,
+    context: RequestContext,
+) -> Result<Vec<Tensor>, Status> {
+    let deadline = context.deadline;
+    let may_run_here = served.pace.is_within(served.options.inline_limit);
+    // What is batched keeps the version loaded, also when nobody waits for it any more.
+    let call = Call { signature, inputs, outputs, context, keep: Box::new(served.clone()) };
+    let answered = session.run(call, may_run_here);
+    match deadline {
+        None => answered.await,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), answered).await.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded("the deadline passed before the model answered"))
+        }),
+    }
+}

@@ -15,6 +15,7 @@ use salver_core_servable::Version;
 use salver_core_status::Status;
 
 pub(crate) use flags::{BatchingParameter, parse_batching, parse_switch};
+pub use triton::TRITON_FILE;
 
 use crate::file::read_text;
 use crate::model::ModelSettings;
@@ -81,6 +82,27 @@ impl BatchingConfig {
     }
 }
 
+/// Reads TensorFlow Serving's `BatchingParameters` in protobuf's text format, as in `--batching-parameters-file` and
+/// `batching_params.pbtxt`.
+///
+/// # Errors
+/// INVALID_ARGUMENT that names the field and says where it is, or what was found and what was wanted.
+pub fn parse_tensorflow_batching(text: &str) -> Result<Parameters, Status> {
+    tensorflow::read(text)
+}
+
+/// Reads what Triton's `config.pbtxt` says of batching: `max_batch_size` and `dynamic_batching`, and nothing else of it.
+///
+/// The mode is [`Off`](salver_batching_parameters::Mode::Off) where `max_batch_size` is 0 or there is no
+/// `dynamic_batching`. Else all is said that Triton says, its defaults too, so that nothing but the pool's settings is left
+/// to the server. Triton's queues have no end unless `max_queue_size` says one; here 100,000 batches may wait then.
+///
+/// # Errors
+/// INVALID_ARGUMENT that says in which line, or names the field, what was found and what was wanted.
+pub fn parse_triton_batching(text: &str) -> Result<Parameters, Status> {
+    triton::read(text)
+}
+
 /// What a table of a settings file says, by the table's name.
 pub(crate) fn of_table(name: &str, table: &toml::Table) -> Result<Parameters, String> {
     table::read(table).map_err(|message| format!("[{name}]: {message}"))
@@ -88,7 +110,7 @@ pub(crate) fn of_table(name: &str, table: &toml::Table) -> Result<Parameters, St
 
 /// What Triton's configuration beside a model's versions says; `None` where there is none.
 pub(crate) fn of_triton(directory: &Path) -> Result<Option<Parameters>, Status> {
-    of_file(&directory.join(triton::CONFIG_FILE), triton::read)
+    of_file(&directory.join(triton::TRITON_FILE), triton::read)
 }
 
 fn of_version(directory: &Path) -> Result<Option<Parameters>, Status> {

@@ -21,7 +21,7 @@ mod size;
 mod text_proto;
 
 pub use args::{Cli, Command, LogFormat, ModelArgs, PluginCommand, ServeArgs};
-pub use batching::BatchingConfig;
+pub use batching::{BatchingConfig, TRITON_FILE, parse_tensorflow_batching, parse_triton_batching};
 pub use edit::edit_model;
 pub use memory::{DeviceMemory, MemoryLimit};
 pub use model::{ModelSettings, SETTINGS_FILE};

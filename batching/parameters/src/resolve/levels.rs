@@ -24,47 +24,41 @@ impl Parameters {
         let common_policy = self.default_queue_policy.unwrap_or_default();
         let mut levels = Vec::new();
         for number in 1..=self.level_count()? as u32 {
-            let own = self.levels.as_ref().and_then(|levels| levels.get(&number));
-            let own_policy = self.priority_queue_policy.as_ref().and_then(|levels| levels.get(&number));
-            // What is wrong for all levels is told of none.
+            let own = of(&self.levels, number);
             let level = self.level(&own.map_or_else(|| common.clone(), |own| common.over(own)));
-            let mut level = level.map_err(|status| within(status, own.is_some(), "levels", number))?;
-            let policy = policy(&own_policy.map_or(common_policy, |own| common_policy.over(own)));
-            let (own, field) = match own_policy {
-                Some(_) => (true, "priority_queue_policy"),
-                None => (false, "default_queue_policy"),
-            };
-            level.policy = policy.map_err(|status| match own {
-                true => within(status, true, field, number),
-                false => invalid(format!("{field}.{}", status.message())),
+            // What is wrong for all levels is told of none.
+            let level = level.map_err(|status| match own {
+                Some(_) => status.context(format_args!("levels.{number}")),
+                None => status,
             })?;
-            levels.push(level);
+            let own = of(&self.priority_queue_policy, number);
+            let policy = policy(&own.map_or(common_policy, |own| common_policy.over(own)));
+            let policy = policy.map_err(|status| match own {
+                Some(_) => status.context(format_args!("priority_queue_policy.{number}")),
+                None => status.context("default_queue_policy"),
+            })?;
+            levels.push(Level { policy, ..level });
         }
         Ok(levels)
     }
 
     /// How many levels there are; none is said anything of that is not there.
     fn level_count(&self) -> Result<usize, Status> {
-        let named = last_key(&self.levels).max(last_key(&self.priority_queue_policy));
+        let named = [
+            ("levels", numbers(&self.levels)),
+            ("priority_queue_policy", numbers(&self.priority_queue_policy)),
+        ];
+        let last = named.iter().flat_map(|(_, numbers)| numbers).max().copied().unwrap_or(1);
         let levels = match self.priority_levels {
             // Triton's way to say that there are no priorities.
             Some(0) => 1,
-            said => count("priority_levels", said, (named as usize).max(1))?,
+            said => count("priority_levels", said, last.clamp(1, MAX_LEVELS))?,
         };
         if levels > MAX_LEVELS {
             return Err(invalid(format!("priority_levels is {levels}, at most {MAX_LEVELS} was wanted")));
         }
-        for (field, last, first) in [
-            ("levels", last_key(&self.levels), first_key(&self.levels)),
-            (
-                "priority_queue_policy",
-                last_key(&self.priority_queue_policy),
-                first_key(&self.priority_queue_policy),
-            ),
-        ] {
-            let wrong =
-                if first == Some(0) { Some(0) } else { Some(last).filter(|last| *last as usize > levels) };
-            if let Some(wrong) = wrong {
+        for (field, numbers) in named {
+            if let Some(wrong) = numbers.into_iter().find(|number| !(1..=levels).contains(number)) {
                 return Err(invalid(format!(
                     "{field} has level {wrong}, 1 to priority_levels ({levels}) was wanted"
                 )));
@@ -173,11 +167,6 @@ fn policy(said: &QueuePolicyParameters) -> Result<QueuePolicy, Status> {
     })
 }
 
-/// The same error, of something that one level says of its own.
-fn within(status: Status, is_own: bool, field: &str, number: u32) -> Status {
-    if is_own { status.context(format_args!("{field}.{number}")) } else { status }
-}
-
 fn sizes(field: &str, said: Option<&[i64]>) -> Result<Vec<usize>, Status> {
     said.unwrap_or_default().iter().map(|size| count(field, Some(*size), 0)).collect()
 }
@@ -193,10 +182,12 @@ fn check_ascending(sizes: &[usize]) -> Result<(), Status> {
     Ok(())
 }
 
-fn last_key<V>(map: &Option<BTreeMap<u32, V>>) -> u32 {
-    map.iter().filter_map(|map| map.keys().next_back()).copied().max().unwrap_or(0)
+/// What is said of one level.
+fn of<T>(levels: &Option<BTreeMap<u32, T>>, number: u32) -> Option<&T> {
+    levels.as_ref()?.get(&number)
 }
 
-fn first_key<V>(map: &Option<BTreeMap<u32, V>>) -> Option<u32> {
-    map.iter().filter_map(|map| map.keys().next()).copied().min()
+/// The levels that something is said of.
+fn numbers<T>(levels: &Option<BTreeMap<u32, T>>) -> Vec<usize> {
+    levels.iter().flat_map(BTreeMap::keys).map(|number| *number as usize).collect()
 }

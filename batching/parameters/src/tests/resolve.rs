@@ -241,10 +241,11 @@ fn what_does_not_go_together_is_refused_with_field_found_and_wanted() {
             "priority_queue_policy.0.max_queue_size = 1",
             "priority_queue_policy has level 0, 1 to priority_levels (1) was wanted",
         ),
+        ("levels.999.max_batch_size = 1", "levels has level 999, 1 to priority_levels (256) was wanted"),
         ("levels.2.max_batch_size = 0", "levels.2: max_batch_size is 0, 1 to 2147483647 was wanted"),
         (
             "default_queue_policy.max_queue_size = -1",
-            "default_queue_policy.max_queue_size is -1, 0 or more was wanted",
+            "default_queue_policy: max_queue_size is -1, 0 or more was wanted",
         ),
         (
             "priority_queue_policy.1.max_queue_size = -1",

@@ -6,8 +6,8 @@ use salver_core_status::{Quoted, Status};
 
 use super::text_tree::{Tree, Value};
 
-/// The name of the file beside a model's versions.
-pub(crate) const CONFIG_FILE: &str = "config.pbtxt";
+/// The name of Triton's file beside a model's versions, of which only what it says of batching is read.
+pub const TRITON_FILE: &str = "config.pbtxt";
 
 /// Triton's queues have no end unless `max_queue_size` says one. So many batches take longer than anybody waits, and still
 /// are a bound.

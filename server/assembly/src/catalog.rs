@@ -186,6 +186,10 @@ impl Catalog for OnDemandCatalog {
         self.inner.trouble(model)
     }
 
+    fn batching(&self, model: &str, version: Version) -> Option<BatchingStatus> {
+        self.on_demand.get(model, VersionChoice::Specific(version)).ok()?.batching()
+    }
+
     fn answers(&self, model: &str, status: &VersionStatus) -> bool {
         match status.state {
             ServableState::Available => true,

@@ -1,5 +1,6 @@
 //! TensorFlow Serving's REST interface.
 
+mod batching;
 mod metadata;
 mod path;
 mod status;

@@ -40,7 +40,10 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ),
     ("server/http", &["core"]),
     ("server/grpc", &["core", "proto", "server/http", "server/inference", "server/wire"]),
-    ("server/rest", &["core", "proto", "server/http", "server/inference", "server/json", "server/wire"]),
+    (
+        "server/rest",
+        &["batching/queue", "core", "proto", "server/http", "server/inference", "server/json", "server/wire"],
+    ),
     ("server/listen", &["core", "server/http", "server/metrics"]),
     ("server/embed", &["core", "proto", "server"]),
     ("server/bin", &["core", "plugins/host", "proto", "server"]),

@@ -9,6 +9,7 @@ use salver_core_status::{Quoted, Status};
 use salver_server_inference::{Api, Catalog, Inference, LabelStatus, VersionStatus};
 use serde::Serialize;
 
+use super::batching::BatchingDocument;
 use crate::target::Target;
 
 /// Every model.
@@ -48,6 +49,9 @@ struct VersionDocument {
     /// Only where every model is told about, which TensorFlow Serving does not do: its messages have no such field.
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<LoadDocument>,
+    /// There too, where the version's requests are run together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batching: Option<BatchingDocument>,
 }
 
 /// How a version's load goes, or went.
@@ -80,6 +84,7 @@ pub(crate) fn of_all(catalog: &dyn Catalog) -> ListDocument {
         let mut status = document(&versions);
         for (document, status) in status.model_version_status.iter_mut().zip(&versions) {
             document.load = load(status);
+            document.batching = catalog.batching(name.as_str(), status.version).map(BatchingDocument::from);
         }
         let labels = catalog.labels(name.as_str()).into_iter().map(|(name, label)| (name, of_label(label)));
         ModelDocument { name: name.to_string(), labels: labels.collect(), status }
@@ -178,6 +183,7 @@ fn document(versions: &[VersionStatus]) -> StatusDocument {
             error_message: status.error.as_ref().map_or_else(String::new, |error| error.message().to_owned()),
         },
         load: None,
+        batching: None,
     };
     StatusDocument { model_version_status: versions.iter().map(version).collect() }
 }

@@ -259,7 +259,7 @@ typedef struct {
     const SalverCpuV1 *cpu;
     // The plugin's own file, near which the libraries lie that it needs; its bytes as the file system has them.
     SalverStr plugin_path;
-    // A table that came later, by name; null where this server has none of that name.
+    // A table that came later, by name, such as `salver.batching/1`; null where this server has none of that name.
     const void *(*table)(const void *context, SalverStr name);
 } SalverHostV1;
 
@@ -514,6 +514,56 @@ typedef struct {
     uint32_t (*trim)(size_t platform, const SalverErrorSink *error);
 } SalverPlatformMemoryV1;
 
+// A step that is to have a queue. All of it is borrowed for the call, but for the step.
+typedef struct {
+    // The name of the model that the step is of, as SalverLoadRequest.name says it.
+    SalverStr model;
+    // The model's version.
+    int64_t version;
+    // What metrics and messages call the step; of 1 to 64 bytes.
+    SalverStr name;
+    // What is run: as if SalverPlatformV1.load had made it, with signatures whose inputs and
+    // outputs have a first dimension of any size, which counts rows. It belongs to the server from the call on, whether
+    // that succeeds or not: SalverModelV1.unload is called once, after the queue is closed, its
+    // runs have returned and their outputs are released, or before a call that fails returns. On any thread.
+    SalverLoadedModel step;
+    // Settings of batching, such as `max_batch_size`.
+    const SalverParam *options;
+    // How many there are.
+    size_t option_count;
+} SalverStepV1;
+
+// Queues in which a step of many requests is run at once. None of the functions is null, and each may be called from any
+// thread.
+typedef struct {
+    // Passed to the functions below.
+    const void *context;
+    // Opens a queue. On SALVER_OK, `queue` is its number, never 0, until it is closed; on anything else it is not
+    // written to. Called while a model is loaded, as a rule.
+    uint32_t (*open)(const void *context, const SalverStepV1 *step, uint64_t *queue, const SalverErrorSink *error);
+    // Runs the step of a queue for the inputs of one request, with those of whoever else is there. Blocks until it is done,
+    // the deadline passes or the request is cancelled. `request` is as for SalverModelV1.run, of the
+    // step's signatures; it is borrowed for the call.
+    //
+    // On SALVER_OK, `out` is filled: the outputs asked for, with as many rows as the inputs have. They belong to the
+    // server, and stay as they are until the plugin gives their owner to `release`; where `owner` is null there is nothing
+    // to release. On anything else `out` is not written to. SALVER_PANICKED: the step's code panicked, for
+    // this request or for one before; return it from the model's own `run`, so that the model is loaded anew.
+    //
+    // A step that calls this is not queued: the step it asks for is run at once, by itself, on the calling thread.
+    uint32_t (*run)(const void *context,
+                    uint64_t queue,
+                    const SalverRunRequest *request,
+                    SalverOutputs *out,
+                    const SalverErrorSink *error);
+    // Frees the outputs of a run. To be called once for each `owner` that is not null, on any thread, also after the queue
+    // is closed.
+    void (*release)(const void *context, void *owner);
+    // Closes a queue: nothing is run in it from here on. To be called once, and not from within a step. Blocks until the
+    // runs that are under way have returned.
+    void (*close)(const void *context, uint64_t queue);
+} SalverBatchingV1;
+
 // Bytes of any value, borrowed: one element of a string tensor. No bytes may have a null pointer.
 typedef struct {
     // The first byte.
@@ -527,6 +577,9 @@ typedef struct {
 
 // The name of SalverPlatformMemoryV1 at the door, behind which there need be none.
 #define SALVER_PLATFORM_MEMORY_V1 "salver.platform-memory/1"
+
+// The name of SalverBatchingV1, for the `table` of a SalverHostV1, which is NULL on a server that does not batch steps.
+#define SALVER_BATCHING_V1 "salver.batching/1"
 
 #if defined(__x86_64__) && defined(__linux__)
 #define SALVER_TARGET "x86_64-linux"

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use salver_core_servable::ServableId;
 use salver_core_status::Status;
 use salver_core_tensor::Tensor;
 
@@ -11,23 +12,28 @@ use crate::{Model, Options, RunContext, RunRequest};
 /// more for many than for one, such as one token of each sequence that is being decoded, opens a queue for it when it is
 /// loaded, and its runs give their steps to the queue.
 pub trait Batcher: Send + Sync + 'static {
-    /// Opens a queue for `step`, which is run like any model: with inputs that are joined along dimension 0, and outputs
-    /// that are split along it. `name` is for metrics and messages. `options` are those of batching, by their names:
-    /// `max_batch_size`, `batch_timeout_micros` and so on.
+    /// Opens a queue for `step` of `model`, which is run like any model: with inputs that are joined along dimension 0, and
+    /// outputs that are split along it. `model` and `name` are for metrics and messages. `options` are those of batching, by
+    /// their names: `max_batch_size`, `batch_timeout_micros` and so on.
     ///
     /// # Errors
     /// INVALID_ARGUMENT where the options are wrong, or the step's signatures cannot be batched.
     fn open(
         &self,
+        model: &ServableId,
         name: &str,
         step: Arc<dyn Model>,
         options: &Options,
     ) -> Result<Box<dyn BatchQueue>, Status>;
 }
 
-/// A queue for one step. Callable from many threads at once. Dropping it waits for the steps that are under way.
+/// A queue for one step. Callable from many threads at once. Dropping it waits for the steps that are under way, and drops
+/// the step.
 pub trait BatchQueue: Send + Sync {
     /// Runs the step for these inputs, with whoever else is there. Blocks until it is done.
+    ///
+    /// A step that is called by another step is run at once, by itself, on the thread that asks for it: what runs steps must
+    /// not wait for them.
     ///
     /// # Errors
     /// CANCELLED or DEADLINE_EXCEEDED on the context's word, UNAVAILABLE where too many wait, and whatever the step fails
@@ -61,6 +67,7 @@ struct Alone(Arc<dyn Model>);
 impl Batcher for Unbatched {
     fn open(
         &self,
+        _model: &ServableId,
         _name: &str,
         step: Arc<dyn Model>,
         _options: &Options,

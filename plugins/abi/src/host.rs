@@ -43,7 +43,7 @@ pub struct HostV1 {
     pub cpu: *const CpuV1,
     /// The plugin's own file, near which the libraries lie that it needs; its bytes as the file system has them.
     pub plugin_path: Str,
-    /// A table that came later, by name; null where this server has none of that name.
+    /// A table that came later, by name, such as `salver.batching/1`; null where this server has none of that name.
     pub table: unsafe extern "C" fn(context: *const c_void, name: Str) -> *const c_void,
 }
 

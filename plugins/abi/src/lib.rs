@@ -2,7 +2,8 @@
 //!
 //! A plugin is a shared library. It hands the server a [`PluginV1`], a table of functions; the server hands it a
 //! [`HostV1`]. Tables lead to tables: a plugin has [`PlatformV1`]s, which load models, which are run through a
-//! [`ModelV1`]. Beside these there may be a [`PlatformMemoryV1`], which says what models take.
+//! [`ModelV1`]. Beside these there may be a [`PlatformMemoryV1`], which says what models take; and the server may offer a
+//! [`BatchingV1`], which runs steps of many requests at once.
 //!
 //! **A table never changes once released.** Nothing is added to it, nothing is taken away, no field changes its
 //! meaning. A new ability is a new table under a new name (`ModelV2`, `salver.stream/1`), which either side asks the
@@ -25,6 +26,7 @@
 
 #![expect(unsafe_code, reason = "the contract is read through pointers that a foreign library wrote")]
 
+mod batching;
 mod code;
 mod host;
 mod memory;
@@ -38,6 +40,7 @@ mod tensor;
 mod text;
 mod time;
 
+pub use batching::{BATCHING_V1, BatchingV1, StepV1};
 pub use code::*;
 pub use host::{CpuV1, HostV1, LogV1, MetricsV1};
 pub use host::{LEVEL_DEBUG, LEVEL_ERROR, LEVEL_INFO, LEVEL_OFF, LEVEL_TRACE, LEVEL_WARN};

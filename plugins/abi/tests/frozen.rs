@@ -46,6 +46,8 @@ fn no_table_changes() {
         Quantity 48 { device: 0, kind: 16, instance: 32, when: 36, amount: 40 }
         QuantitySink 16 { context: 0, add: 8 }
         PlatformMemoryV1 24 { estimate: 0, resources: 8, trim: 16 }
+        StepV1 72 { model: 0, version: 16, name: 24, step: 40, options: 56, option_count: 64 }
+        BatchingV1 40 { context: 0, open: 8, run: 16, release: 24, close: 32 }
     }
 }
 
@@ -89,7 +91,7 @@ fn no_number_changes() {
 #[test]
 fn no_name_changes() {
     assert_eq!((ABI_MAJOR, PLUGIN_V1, C_DOOR), (1, "salver.plugin/1", "salver_plugin_table"));
-    assert_eq!(PLATFORM_MEMORY_V1, "salver.platform-memory/1");
+    assert_eq!((PLATFORM_MEMORY_V1, BATCHING_V1), ("salver.platform-memory/1", "salver.batching/1"));
     assert_eq!((note::SECTION, note::OWNER, note::TYPE), (".note.salver", "Salver", 1));
     assert_eq!(rust_door::SYMBOL, "_1as_0lib_1header_0root_bmodule_bloader");
 }

@@ -93,10 +93,11 @@ impl<T: Task> Line<T> {
         if self.is_empty() { 0 } else { limit.saturating_sub(self.tail_rows) }
     }
 
-    /// Lets a task wait behind the others, in batches of at most `limit` rows.
-    pub(crate) fn push(&mut self, mut entry: Entry<T>, limit: usize) {
+    /// Lets a task wait behind the others, in batches of at most `limit` rows. Returns what is added by it.
+    pub(crate) fn push(&mut self, mut entry: Entry<T>, limit: usize) -> Counts {
         let rows = entry.mark.rows;
         entry.mark.begins = self.room(limit) < rows;
+        let batches = usize::from(entry.mark.begins);
         if entry.mark.begins {
             self.batches += 1;
             self.tail_rows = 0;
@@ -104,13 +105,15 @@ impl<T: Task> Line<T> {
         self.tail_rows += rows;
         self.rows += rows;
         self.entries.push_back(entry);
+        Counts { tasks: 1, rows, batches }
     }
 
     /// Lets a task wait where it belongs by its number.
     pub(crate) fn insert(&mut self, entry: Entry<T>, limit: usize) {
         let position = self.entries.partition_point(|other| other.mark.number < entry.mark.number);
         if position == self.entries.len() {
-            return self.push(entry, limit);
+            self.push(entry, limit);
+            return;
         }
         self.rows += entry.mark.rows;
         self.entries.insert(position, entry);

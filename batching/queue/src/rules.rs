@@ -56,12 +56,11 @@ impl Rules {
 
     /// When a task that was pushed then has waited long enough for a batch that is not full.
     fn due(&self, level: usize, pushed: Instant) -> Instant {
-        let timeout = match (self.limits, self.level(level)) {
-            (Some(limits), _) => return limits.due(pushed),
-            (None, Some(level)) => level.batch_timeout,
-            (None, None) => Duration::ZERO,
-        };
-        later(pushed, timeout)
+        match (self.limits, self.level(level)) {
+            (Some(limits), _) => limits.due(pushed),
+            (None, Some(level)) => later(pushed, level.batch_timeout),
+            (None, None) => pushed,
+        }
     }
 
     /// Whether a task waits no longer for a batch that is not full.
@@ -72,6 +71,11 @@ impl Rules {
     /// How many lanes a group has.
     pub(crate) fn lanes(&self) -> usize {
         if self.options.mixing == PriorityMixing::Merge { 1 } else { self.options.levels.len() }
+    }
+
+    /// The lane in which a level's tasks are.
+    pub(crate) fn lane_of(&self, level: usize) -> usize {
+        if self.options.mixing == PriorityMixing::Merge { 0 } else { level }
     }
 
     /// The lines of a lane.
@@ -127,14 +131,8 @@ impl Rules {
         Some(later(now, timeout))
     }
 
-    /// How a lane of a group stands; `None` where nothing waits in it. `before` is how it stood before a task was added
-    /// behind all others, where that is all that has happened.
-    pub(crate) fn standing<T: Task>(
-        &self,
-        group: &Group<T>,
-        lane: usize,
-        before: Option<Standing>,
-    ) -> Option<Standing> {
+    /// How a lane of a group stands; `None` where nothing waits in it.
+    pub(crate) fn standing<T: Task>(&self, group: &Group<T>, lane: usize) -> Option<Standing> {
         let lines = group.lines.get(self.classes(lane))?;
         let fronts = || lines.iter().filter_map(|line| line.front().map(|front| &front.mark));
         let class = fronts().next()?.class;
@@ -142,23 +140,33 @@ impl Rules {
         let opened = fronts().map(|mark| mark.pushed).min()?;
         let due = fronts().map(|mark| self.due(level_of(mark.class), mark.pushed)).min()?;
         let rows: usize = lines.iter().map(|line| line.counts().rows).sum();
-        let is_ready = self.is_closed || rows >= self.full(level) || self.prefers(level, lines, rows, before);
+        let is_ready = self.is_closed || rows >= self.full(level) || self.has_preferred(level, lines);
         Some(Standing { class, opened, due: if is_ready { None } else { Some(due) } })
     }
 
-    /// Whether the first tasks of some lines, in which `rows` wait, make up a preferred size.
-    fn prefers<T: Task>(
+    /// The same, where `before` tells how it stood before a task was added behind all others, on a line of `class`.
+    pub(crate) fn standing_after<T: Task>(
         &self,
-        level: usize,
-        lines: &[Line<T>],
-        rows: usize,
-        before: Option<Standing>,
-    ) -> bool {
+        before: Standing,
+        group: &Group<T>,
+        lane: usize,
+        class: usize,
+    ) -> Option<Standing> {
+        let lines = group.lines.get(self.classes(lane))?;
+        let (Some(before_due), Some(front)) = (before.due, group.lines.get(class)?.front()) else {
+            return Some(before);
+        };
+        let due = before_due.min(self.due(level_of(class), front.mark.pushed));
+        let level = level_of(before.class);
+        let rows: usize = lines.iter().map(|line| line.counts().rows).sum();
+        let is_ready = rows >= self.full(level) || self.is_preferred(level, rows);
+        Some(Standing { due: if is_ready { None } else { Some(due) }, ..before })
+    }
+
+    /// Whether the first tasks of some lines make up a preferred size.
+    fn has_preferred<T: Task>(&self, level: usize, lines: &[Line<T>]) -> bool {
         if self.level(level).is_none_or(|level| level.preferred_batch_sizes.is_empty()) {
             return false;
-        }
-        if let Some(before) = before {
-            return before.due.is_none() || self.is_preferred(level, rows);
         }
         let mut rows = 0;
         lines.iter().flat_map(Line::entries).any(|entry| {
@@ -174,18 +182,21 @@ impl Rules {
         }
     }
 
-    /// Takes in a run; `left` rows wait.
-    pub(crate) fn ran(&mut self, rows: usize, took: Duration, waited: Duration, left: usize, now: Instant) {
+    /// Takes in a run; `left` rows wait. True where batches are to be formed otherwise from now on.
+    pub(crate) fn ran(
+        &mut self,
+        rows: usize,
+        took: Duration,
+        waited: Duration,
+        left: usize,
+        now: Instant,
+    ) -> bool {
         if self.options.padding == BatchPadding::MinimizeCostPerRequest {
             self.cost.note(rows, took);
         }
         if let Some(tuner) = &mut self.tuner {
             tuner.ran(rows, took, waited, left, now);
         }
-    }
-
-    /// Asks the tuner anew. True where it says something else.
-    pub(crate) fn retune(&mut self) -> bool {
         let limits = self.tuner.as_ref().map(LatencyTarget::limits);
         std::mem::replace(&mut self.limits, limits) != limits
     }

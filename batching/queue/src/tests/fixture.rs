@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::{GivenUp, Level, Queue, QueueOptions, Task};
+use salver_core_status::Status;
+
+use crate::{Batch, Dropped, GivenUp, Level, Queue, QueueOptions, Ready, Task};
 
 /// The rows `first..first + rows` of the task of this number.
 #[derive(Clone, Debug)]
@@ -98,16 +100,73 @@ pub(super) fn options(level: Level) -> QueueOptions {
     QueueOptions { levels: vec![level], ..QueueOptions::default() }
 }
 
-/// A queue, and the time.
+/// A queue, the time, and what came back.
 pub(super) struct Fixture {
     pub(super) queue: Queue<Item>,
     pub(super) now: Instant,
-    pub(super) start: Instant,
+    /// The numbers of tasks that were dropped, and why.
+    pub(super) dropped: Vec<(usize, Status)>,
 }
 
 impl Fixture {
     pub(super) fn new(options: QueueOptions) -> Self {
-        let now = Instant::now();
-        Self { queue: Queue::new(options).unwrap(), now, start: now }
+        Self { queue: Queue::new(options).unwrap(), now: Instant::now(), dropped: Vec::new() }
     }
+
+    pub(super) fn of(level: Level) -> Self {
+        Self::new(options(level))
+    }
+
+    pub(super) fn try_push(&mut self, item: Item) -> Result<(), Status> {
+        let pushed = self.queue.push(item, self.now);
+        pushed.map_err(|refused| {
+            self.note(refused.dropped);
+            refused.status
+        })
+    }
+
+    pub(super) fn push(&mut self, item: Item) {
+        self.try_push(item).unwrap();
+    }
+
+    /// Pushes tasks of these rows, numbered from 0.
+    pub(super) fn push_all(&mut self, rows: &[usize]) {
+        rows.iter().enumerate().for_each(|(number, rows)| self.push(item(number, *rows)));
+    }
+
+    pub(super) fn advance(&mut self, by: u64) {
+        self.now += ms(by);
+    }
+
+    pub(super) fn ready(&self) -> Ready {
+        self.queue.ready(self.now)
+    }
+
+    /// Takes a batch: the numbers of its tasks.
+    pub(super) fn take(&mut self) -> Option<Vec<usize>> {
+        self.take_batch().map(|batch| numbers(&batch))
+    }
+
+    pub(super) fn take_batch(&mut self) -> Option<Batch<Item>> {
+        let taken = self.queue.take(self.now);
+        self.note(taken.dropped);
+        taken.batch
+    }
+
+    pub(super) fn note(&mut self, dropped: Vec<Dropped<Item>>) {
+        self.dropped.extend(dropped.into_iter().map(|dropped| (dropped.task.number, dropped.status)));
+    }
+
+    /// How many milliseconds from now the queue is ready; 0 for now.
+    pub(super) fn wait(&self) -> Option<u128> {
+        match self.ready() {
+            Ready::Now => Some(0),
+            Ready::At(at) => Some((at - self.now).as_millis()),
+            Ready::Never => None,
+        }
+    }
+}
+
+pub(super) fn numbers(batch: &Batch<Item>) -> Vec<usize> {
+    batch.tasks.iter().map(|task| task.number).collect()
 }

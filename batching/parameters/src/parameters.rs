@@ -24,7 +24,9 @@ pub struct Parameters {
     pub max_enqueued_batches: Option<i64>,
     /// How many threads run batches, 1 to 4096; the CPUs this process may use where it is not said.
     pub num_batch_threads: Option<i64>,
-    /// What the pool of these threads is called; models that say the same share it. `batch_threads` where it is not said.
+    /// What the pool of these threads is called; models that say the same share it, and must say the same of it. Where it is
+    /// not said, `batch_threads`, with what else is said of the pool: `batch_threads_4` has four threads, and
+    /// `adaptive_batch_threads` and `ranked_batch_threads` are for the mode and for `rank_queues`.
     pub thread_pool_name: Option<String>,
     /// Whether the batch with the highest priority runs first, and of those the one that waits longest, where several queues
     /// of a pool have one (TensorFlow's `rank_queues`); they take turns where it is not said.

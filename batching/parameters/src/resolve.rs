@@ -103,17 +103,28 @@ impl Parameters {
     fn pool(&self, mode: Mode) -> Result<PoolOptions, Status> {
         let cpus = available_parallelism().map_or(1, usize::from);
         let threads = count("num_batch_threads", self.num_batch_threads, cpus)?;
-        let name = self.thread_pool_name.as_deref().unwrap_or(THREAD_POOL_NAME);
-        if name.is_empty() {
-            return Err(invalid("thread_pool_name is empty, a name was wanted"));
-        }
+        let name = match &self.thread_pool_name {
+            None => self.pool_name(mode),
+            Some(name) if name.is_empty() => {
+                return Err(invalid("thread_pool_name is empty, a name was wanted"));
+            }
+            Some(name) => name.clone(),
+        };
         let is_ranked = self.rank_queues.unwrap_or(false);
         Ok(PoolOptions {
-            name: name.to_owned(),
+            name,
             threads,
             order: if is_ranked { QueueOrder::Ranked } else { QueueOrder::RoundRobin },
             in_flight: if mode == Mode::Adaptive { self.in_flight(threads)? } else { InFlight::Threads },
         })
+    }
+
+    /// What a pool is called that nobody named. A name stands for one pool, so those that are not alike have other names.
+    fn pool_name(&self, mode: Mode) -> String {
+        let adaptive = if mode == Mode::Adaptive { "adaptive_" } else { "" };
+        let ranked = if self.rank_queues == Some(true) { "ranked_" } else { "" };
+        let threads = self.num_batch_threads.map(|threads| format!("_{threads}")).unwrap_or_default();
+        format!("{adaptive}{ranked}{THREAD_POOL_NAME}{threads}")
     }
 
     fn in_flight(&self, threads: usize) -> Result<InFlight, Status> {

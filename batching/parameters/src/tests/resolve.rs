@@ -101,6 +101,20 @@ fn a_latency_target_is_met_within_the_sizes_there_are() {
 }
 
 #[test]
+fn pools_that_are_not_alike_have_other_names_unless_they_are_named() {
+    for (text, name) in [
+        ("", "batch_threads"),
+        ("latency_target = 5ms", "batch_threads"),
+        ("num_batch_threads = 4", "batch_threads_4"),
+        ("rank_queues = true", "ranked_batch_threads"),
+        ("mode = adaptive; num_batch_threads = 4; rank_queues = true", "adaptive_ranked_batch_threads_4"),
+        ("num_batch_threads = 4; thread_pool_name = mine", "mine"),
+    ] {
+        assert_eq!(resolved(text).pool.name, name, "{text}");
+    }
+}
+
+#[test]
 fn the_limit_of_batches_in_flight_is_within_the_threads() {
     let limits = |text: &str| match resolved(text).pool.in_flight {
         InFlight::Adaptive(options) => {

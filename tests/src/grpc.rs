@@ -39,7 +39,15 @@ impl Grpc {
     /// # Panics
     /// Where the server does not take the connection.
     pub async fn connect(server: &Server) -> Self {
-        let endpoint = Channel::from_shared(server.url()).expect("an address").tcp_nodelay(true);
+        Self::connect_to(server.url()).await
+    }
+
+    /// Connects to a server by its URL.
+    ///
+    /// # Panics
+    /// As [`connect`](Self::connect).
+    pub async fn connect_to(url: String) -> Self {
+        let endpoint = Channel::from_shared(url).expect("an address").tcp_nodelay(true);
         let channel = endpoint.connect().await.expect("a connection");
         Self {
             prediction: PredictionServiceClient::new(channel.clone()),

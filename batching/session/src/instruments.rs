@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use salver_core_observe::{Instrument, Metric, Observer};
+use salver_core_observe::{Instrument, Metric, NoObserver, Observer};
 use salver_core_status::Code;
 
 use crate::names::Names;
@@ -42,7 +42,11 @@ impl Instruments {
             fill: of(Metric::BatchFill),
             padding_rows: of(Metric::BatchPaddingRows),
             padding_elements: of(Metric::BatchPaddingElements),
-            ran: observer.instrument(Metric::RunDuration, &[model, version]),
+            // A step's run is a part of a model's, which is measured whole.
+            ran: match names.step {
+                None => observer.instrument(Metric::RunDuration, &[model, version]),
+                Some(_) => Arc::new(NoObserver),
+            },
             cancelled: drops("cancelled"),
             expired: drops("expired"),
             timeout: drops("timeout"),

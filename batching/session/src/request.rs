@@ -132,7 +132,7 @@ impl Request {
         let mut columns: Vec<_> = parts.into_iter().map(|(_, outputs)| outputs.into_iter()).collect();
         let join = |output: &usize| {
             let parts: Vec<Tensor> = columns.iter_mut().filter_map(Iterator::next).collect();
-            concat::rejoin(self.front.output_name(*output), &parts)
+            concat::rejoin(self.front.output_name(*output), &parts, self.front.pad)
         };
         self.outputs.iter().map(join).collect()
     }

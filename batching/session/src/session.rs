@@ -182,10 +182,11 @@ impl Session {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_blocking(&self, call: Call) -> Result<Vec<Tensor>, Status> {
-        self.wait(call, Cancellation::NEVER)
+        self.wait(call, Cancellation::NEVER, false)
     }
 
-    /// The same for a step of a run, whose context is lent: returns soon after its flag is set, too.
+    /// The same for a step of a run, whose context is lent: returns soon after its flag is set, too. Where nobody else waits
+    /// the step is run on the calling thread, and neither flag nor deadline ends it.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -205,12 +206,22 @@ impl Session {
         };
         let outputs = outputs.to_vec();
         let call = Call { signature, inputs, outputs, context: owned, keep: Box::new(()) };
-        self.wait(call, context.cancel)
+        self.wait(call, context.cancel, true)
     }
 
-    fn wait(&self, call: Call, cancel: Cancellation<'_>) -> Outcome {
+    /// Takes no more calls, and waits until those that wait have run, and nothing of the model's is held here any more.
+    pub(crate) fn close(self) {
+        for Door { front, queue } in self.doors {
+            drop(front);
+            if let Ok(Line { queue, .. }) = queue {
+                queue.close();
+            }
+        }
+    }
+
+    fn wait(&self, call: Call, cancel: Cancellation<'_>, may_run_here: bool) -> Outcome {
         let deadline = call.context.deadline;
-        match self.enter(call, true, false)? {
+        match self.enter(call, true, may_run_here)? {
             Entered::Answered(outcome) => outcome,
             Entered::Waits(waiter) => waiter.wait(deadline, cancel),
         }

@@ -50,7 +50,8 @@ pub struct StepRequest<'a> {
     pub inputs: Vec<Option<Tensor>>,
     /// The outputs wanted, by position.
     pub outputs: &'a [usize],
-    /// The context of the run that the step is part of.
+    /// The context of the run that the step is part of. Steps whose parameters differ do not share a batch: give none where
+    /// the step needs none.
     pub context: RunContext<'a>,
 }
 

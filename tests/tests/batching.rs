@@ -214,6 +214,48 @@ async fn a_request_of_another_shape_fails_no_neighbour() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ragged_requests_that_are_split_come_back_whole() {
+    let Some(bundle) = Bundle::from_env() else { return };
+    let ragged =
+        "[signatures.serving_default]\ninputs = [{ name = \"x\", dtype = \"BYTES\", shape = [-1, -1] }]\n";
+    let repository = Repository::with_echo("ragged", ragged);
+    let flags = [
+        "--batching=max_batch_size=64",
+        "--batching=max_execution_batch_size=8",
+        "--batching=enable_large_batch_splitting=true",
+        "--batching=pad_variable_length_inputs=true",
+        "--batching=allowed_batch_sizes=2,8",
+        "--batching=max_enqueued_batches=100",
+        "--batching=batch_timeout=2ms",
+    ];
+    let server = Server::start(&bundle, &repository, &flags);
+    let asking = (0..8_usize).map(|client| {
+        let http = server.http();
+        tokio::spawn(async move {
+            for turn in 0..25_usize {
+                let (rows, columns) = (1 + (7 * client + 11 * turn) % 40, 1 + (client + turn) % 5);
+                let row =
+                    |row| (0..columns).map(|column| format!("{client} {turn} {row} {column}")).collect();
+                let sent: Vec<Vec<String>> = (0..rows).map(row).collect();
+                let body = json!({ "instances": sent }).to_string();
+                let answer = http.post("/v1/models/ragged:predict", body).await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                let found = answer.json();
+                let found = found["predictions"].as_array().unwrap();
+                assert_eq!(found.len(), rows);
+                for (found, sent) in found.iter().zip(&sent) {
+                    // Wider where it was padded beside others.
+                    assert_eq!(found.as_array().unwrap()[..columns], json!(sent).as_array().unwrap()[..]);
+                }
+            }
+        })
+    });
+    for asked in asking.collect::<Vec<_>>() {
+        asked.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_does_not_fit_the_queue_is_unavailable_and_what_is_late_is_not_run() {
     let Some(bundle) = Bundle::from_env() else { return };

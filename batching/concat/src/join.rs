@@ -23,14 +23,15 @@ pub fn join(name: &str, parts: &[&Tensor], rows: usize, pad: Option<PadValue>) -
     }
 }
 
-/// Joins what was split, along dimension 0, in order.
+/// Joins what was split, along dimension 0, in order. With `pad`, parts whose other dimensions differ, since each was padded
+/// with others, are brought to the largest, as [`join`] does.
 ///
 /// # Errors
 /// FAILED_PRECONDITION naming `name` where the parts do not fit together; RESOURCE_EXHAUSTED where there is no memory for
 /// the whole.
-pub fn rejoin(name: &str, parts: &[Tensor]) -> Result<Tensor, Status> {
+pub fn rejoin(name: &str, parts: &[Tensor], pad: Option<PadValue>) -> Result<Tensor, Status> {
     let parts: Vec<_> = parts.iter().collect();
-    join(name, &parts, 0, None).map_err(|error| match error.code() {
+    join(name, &parts, 0, pad).map_err(|error| match error.code() {
         Code::InvalidArgument => Status::failed_precondition(error.message()),
         _ => error,
     })

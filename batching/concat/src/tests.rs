@@ -128,7 +128,7 @@ proptest! {
         let joined = join("x", &parts.iter().collect::<Vec<_>>(), all, None).unwrap();
         prop_assert_eq!(rows(&joined), Some(all));
         prop_assert_eq!(&split("x", &joined, all, &sizes).unwrap(), &parts);
-        let unpadded = rejoin("x", &parts).unwrap();
+        let unpadded = rejoin("x", &parts, None).unwrap();
         prop_assert_eq!(split("x", &unpadded, all - more, &sizes).unwrap(), parts);
     }
 
@@ -168,7 +168,7 @@ proptest! {
             let joined = join("x", &parts.iter().collect::<Vec<_>>(), rows, pads.then_some(PadValue::Zero));
             prop_assert!(joined.is_ok());
         }
-        let _ = rejoin("x", &parts);
+        let _ = rejoin("x", &parts, None);
         for part in &parts {
             let _ = split("x", part, rows, &[rows, rows, 3]);
             let _ = trim("x", part, parts[0].shape());
@@ -252,7 +252,7 @@ fn tensors_that_do_not_fit_together_are_refused() {
         let (code, message) = refused(&[&narrow, &other], Some(PadValue::Zero));
         assert_eq!(code, Code::InvalidArgument);
         assert!(message.ends_with(wanted), "{message}");
-        let error = rejoin("x", &[narrow.clone(), other]).unwrap_err();
+        let error = rejoin("x", &[narrow.clone(), other], None).unwrap_err();
         assert_eq!(error.code(), Code::FailedPrecondition);
     }
     let scalar = of(DType::F32, &[]);

@@ -7,7 +7,7 @@
 //!
 //! **A table never changes once released.** Nothing is added to it, nothing is taken away, no field changes its
 //! meaning. A new ability is a new table under a new name (`ModelV2`, `salver.stream/1`), which either side asks the
-//! other for and lives without. `tests/frozen.rs` pins every offset.
+//! other for and lives without. `layout/v1.txt` has every offset, and `tests/frozen.rs` and `cargo xtask codegen` hold to it.
 //!
 //! There are two doors to the same tables. A Rust plugin exports [`rust_door`]'s root module, whose layout is
 //! checked, table by table and argument by argument, before anything is called. A plugin in C or C++ exports one

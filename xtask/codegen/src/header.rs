@@ -7,7 +7,7 @@ use anyhow::Context;
 use cbindgen::{Builder, Config};
 
 /// Where the contract is, from the root of the repository.
-const CONTRACT: &str = "plugins/abi/src";
+pub(crate) const CONTRACT: &str = "plugins/abi/src";
 
 /// The files of the contract that C sees, in the order in which the header is best read.
 const FILES: [&str; 10] =

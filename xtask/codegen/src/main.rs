@@ -1,6 +1,7 @@
-//! Generates the committed code: messages, services and the C header.
+//! Generates the committed code: messages, services, the C header and the contract's layout.
 
 mod header;
+mod layout;
 mod proto;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ fn main() -> anyhow::Result<()> {
     let root = root.canonicalize().context("finding the repository")?;
     let mut files = proto::generate(&root)?;
     files.push(header::generate(&root)?);
+    files.push(layout::generate(&root)?);
     for (path, contents) in files {
         let committed = fs::read(root.join(&path)).unwrap_or_default();
         if committed == contents {

@@ -1,8 +1,10 @@
 //! `cargo xtask tidy`: checks that the repository is as it says, where the compiler does not look.
 //!
-//! [`rules`] holds the tables; [`crates`] checks manifests against them, [`sources`] checks files. It is a test of this
+//! [`rules`] holds the tables; [`crates`] checks manifests against them, [`sources`] checks files, [`book`] what
+//! the book quotes. It is a test of this
 //! crate as well.
 
+mod book;
 mod crates;
 mod rules;
 mod sources;
@@ -65,6 +67,7 @@ fn check(root: &Path) -> anyhow::Result<Report> {
         }
     }
     check_code_map(root, &crates, &mut report.findings);
+    book::check(root, &mut report.findings).context("reading docs")?;
     report.findings.sort();
     Ok(report)
 }

@@ -10,8 +10,12 @@ use super::Finding;
 
 /// Checks every page in `docs`.
 pub(super) fn check(root: &Path, findings: &mut Vec<Finding>) -> std::io::Result<()> {
+    let docs = root.join("docs");
+    if !docs.is_dir() {
+        return Ok(());
+    }
     let mut pages: Vec<PathBuf> =
-        fs::read_dir(root.join("docs"))?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+        fs::read_dir(docs)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     for page in pages {
         let text = fs::read_to_string(&page)?;

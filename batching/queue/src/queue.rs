@@ -8,11 +8,15 @@ use salver_core_status::Status;
 
 use crate::agenda::Agenda;
 use crate::expiry::{Expiry, Timer};
-use crate::form::{Forming, given_up};
+use crate::form::Forming;
 use crate::groups::{Group, Groups, class_of, level_of};
 use crate::line::{Counts, Entry, Line, Mark};
 use crate::rules::Rules;
-use crate::{Dropped, GivenUp, Level, QueueOptions, Taken, Task, TimeoutAction};
+use crate::{Dropped, QueueOptions, Taken, Task, TimeoutAction};
+
+mod admission;
+#[cfg(test)]
+mod probe;
 
 /// When to take a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,64 +201,12 @@ impl<T: Task> Queue<T> {
                 rooms += if class == class_of(level) { room } else { 0 };
             }
         }
-        let rows = max_batches(options).saturating_sub(batches).saturating_mul(limit).saturating_add(rooms);
+        let rows = admission::max_batches(options)
+            .saturating_sub(batches)
+            .saturating_mul(limit)
+            .saturating_add(rooms);
         let tasks = options.policy.max_queue_size.map_or(usize::MAX, |max| max.saturating_sub(counts.tasks));
         rows.min(tasks)
-    }
-
-    /// Whether a task may wait, and the sizes it is split into for it; none where it is not.
-    fn admit(&mut self, key: &T::Key, level: usize, rows: usize, now: Instant) -> Result<Vec<usize>, Status> {
-        const LOOKS: usize = 16;
-        if self.rules.is_closed {
-            return Err(Status::unavailable("the batch queue takes no more tasks: it is closed"));
-        }
-        let most = self.rules.level(level).map_or(0, |level| level.max_batch_size);
-        if rows > most {
-            let message = format!("Task size {rows} is larger than maximum input batch size {most}");
-            return Err(Status::invalid_argument(message));
-        }
-        if rows == 0 {
-            return Err(Status::invalid_argument("task size is 0, 1 or more was wanted"));
-        }
-        self.looks = self.looks.saturating_add(LOOKS);
-        let fit = self.fit(key, level, rows).or_else(|_| {
-            self.recount(level);
-            self.fit(key, level, rows)
-        });
-        // Looking for tasks that gave up takes time while everybody waits: so what is looked at is in proportion to what
-        // was pushed.
-        let waiting = self.counts.get(level).map_or(0, |counts| counts.tasks);
-        if fit.is_ok() || self.looks < waiting {
-            return fit;
-        }
-        self.looks -= waiting;
-        self.sweep(level, now);
-        self.fit(key, level, rows)
-    }
-
-    /// The same, for a task that is not too large, as things are.
-    fn fit(&mut self, key: &T::Key, level: usize, rows: usize) -> Result<Vec<usize>, Status> {
-        let line = self.groups.find(key).and_then(|id| self.groups.get(id)?.lines.get(class_of(level)));
-        let limit = self.rules.limit(level);
-        let room = line.map_or(0, |line| line.room(limit));
-        let counts = self.counts.get(level).copied().unwrap_or_default();
-        let beyond = rows.saturating_sub(room);
-        let is_split =
-            self.rules.options.enable_large_batch_splitting && beyond > 0 && (room > 0 || rows > limit);
-        let beyond = if is_split { beyond } else { rows };
-        let sizes = if is_split { split(room, beyond, limit) } else { Vec::new() };
-        let batches = if rows <= room { 0 } else { beyond.div_ceil(limit) };
-        let options = self.rules.level(level);
-        if let Some(max) = options.and_then(|level| level.policy.max_queue_size)
-            && counts.tasks + sizes.len().max(1) > max
-        {
-            return Err(Status::unavailable("Exceeds maximum queue size"));
-        }
-        if counts.batches.saturating_add(batches) > options.map_or(0, max_batches) {
-            let message = "The batch scheduling queue to which this task was submitted is full";
-            return Err(Status::unavailable(message));
-        }
-        Ok(sizes)
     }
 
     /// Puts a task in its line: as [`edit`](Self::edit) would, in a fraction of the time.
@@ -325,34 +277,6 @@ impl<T: Task> Queue<T> {
         }
     }
 
-    /// Takes out what need not be run any more.
-    fn sweep(&mut self, level: usize, now: Instant) {
-        self.swept = self.reject(now);
-        for id in self.groups.ids() {
-            let entries = self.edit(id, |group, rules| {
-                let limit = rules.limit(level);
-                let lines = lines_of(group, level);
-                lines
-                    .flat_map(|line| line.sweep(|task| task.given_up(now).is_some(), limit))
-                    .collect::<Vec<_>>()
-            });
-            for Entry { task, .. } in entries.into_iter().flatten() {
-                let reason = task.given_up(now).unwrap_or(GivenUp::Cancelled);
-                self.swept.push(given_up(task, reason));
-            }
-        }
-        self.trim();
-    }
-
-    /// Counts the batches of a level anew.
-    fn recount(&mut self, level: usize) {
-        for id in self.groups.ids() {
-            self.edit(id, |group, rules| {
-                lines_of(group, level).for_each(|line| line.recount(rules.limit(level)));
-            });
-        }
-    }
-
     /// Changes a group, and keeps everything that is known of it up to date.
     fn edit<R>(&mut self, id: usize, edit: impl FnOnce(&mut Group<T>, &Rules) -> R) -> Option<R> {
         let group = self.groups.get_mut(id)?;
@@ -393,33 +317,10 @@ impl<T: Task> Queue<T> {
     }
 }
 
-/// One at least, as in TensorFlow Serving.
-fn max_batches(level: &Level) -> usize {
-    level.max_enqueued_batches.max(1)
-}
-
-/// The lines of a level.
-fn lines_of<T: Task>(group: &mut Group<T>, level: usize) -> impl Iterator<Item = &mut Line<T>> {
-    group.lines.iter_mut().skip(class_of(level)).take(2)
-}
-
 /// Whether the task of a timer waits.
 fn is_live<T: Task>(groups: &Groups<T>, timer: &Timer) -> bool {
     let line = groups.get(timer.group).and_then(|group| group.lines.get(timer.class));
     line.is_some_and(|line| line.has(timer.number))
-}
-
-/// The sizes of the parts of a task: what the open batch has room for, full batches, and the rest.
-fn split(room: usize, mut beyond: usize, limit: usize) -> Vec<usize> {
-    let mut sizes = Vec::with_capacity(1 + beyond.div_ceil(limit));
-    if room > 0 {
-        sizes.push(room);
-    }
-    while beyond > 0 {
-        sizes.push(beyond.min(limit));
-        beyond -= beyond.min(limit);
-    }
-    sizes
 }
 
 impl<T: Task> fmt::Debug for Queue<T> {
@@ -428,44 +329,5 @@ impl<T: Task> fmt::Debug for Queue<T> {
             .field("options", &self.rules.options)
             .field("len", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-impl<T: Task> Queue<T> {
-    pub(crate) fn options(&self) -> &QueueOptions {
-        &self.rules.options
-    }
-
-    /// How many tasks a search for such as gave up may look at.
-    pub(crate) fn looks(&self) -> usize {
-        self.looks
-    }
-
-    /// How many timers there are, of tasks that wait or not.
-    pub(crate) fn timers(&self) -> usize {
-        self.rejects.len() + self.delays.len()
-    }
-
-    /// Whether what is known of `keys` groups is so.
-    pub(crate) fn check_consistency(&self, keys: usize) {
-        assert_eq!(self.groups.len(), keys, "an empty group stayed");
-        let mut counts = vec![Counts::default(); self.counts.len()];
-        for (id, group) in self.groups.iter() {
-            for (class, line) in group.lines.iter().enumerate() {
-                line.check_consistency(self.rules.limit(level_of(class)));
-                counts[level_of(class)].add(line.counts());
-            }
-            let lanes = self.rules.lanes();
-            for lane in 0..lanes {
-                let standing = self.rules.standing(group, lane);
-                assert_eq!(
-                    self.agenda.standing(id * lanes + lane),
-                    standing,
-                    "a lane is listed where it is not"
-                );
-            }
-        }
-        assert_eq!(self.counts, counts);
     }
 }

@@ -46,7 +46,7 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ),
     ("server/listen", &["core", "server/http", "server/metrics"]),
     ("server/embed", &["core", "proto", "server"]),
-    ("server/bin", &["core", "plugins/host", "proto", "server"]),
+    ("server/bin", &["core", "platforms/conformance", "plugins/host", "proto", "server"]),
     ("examples", &["batching", "core", "manager", "server", "platforms/echo"]),
     ("tests/weights", &[]),
     ("tests", &["core", "proto", "platforms/echo", "tests/weights"]),
@@ -55,7 +55,7 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
 ];
 
 /// What tests may depend on beside what their crate may.
-pub(super) const TESTS_MAY_DEPEND: &[&str] = &["core", "proto", "platforms/echo"];
+pub(super) const TESTS_MAY_DEPEND: &[&str] = &["core", "proto", "platforms/conformance", "platforms/echo"];
 
 /// Crates of others that are kept in some folders, they and those named after them (`tonic` fences `tonic-health`).
 pub(super) const FENCED: &[(&str, &[&str])] = &[

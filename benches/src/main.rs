@@ -12,6 +12,7 @@ mod built;
 mod client;
 mod dispatch;
 mod figures;
+mod load;
 mod lookup;
 mod machine;
 mod messages;

@@ -36,6 +36,12 @@ pub(crate) fn digits() -> anyhow::Result<Message> {
     Ok(Message { model: "digits", input: "pixels", shape: [1, i64::from(PIXELS)], values })
 }
 
+/// A row of floats for a model with an input `x`.
+pub(crate) fn row(model: &'static str, row: &[f32]) -> Message {
+    let values = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Message { model, input: "x", shape: [1, row.len() as i64], values }
+}
+
 impl Message {
     /// The message as a request of the Open Inference Protocol, its tensors in binary form.
     pub(crate) fn request(&self, transport: Transport) -> Request {

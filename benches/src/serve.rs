@@ -5,19 +5,19 @@
 //! other, so that what is compared has had the same weather.
 
 mod bare;
-mod load;
 mod start;
 
+use std::slice;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::client::Transport;
 use crate::figures::{Promise, Rounds, Want};
+use crate::load::{self, Measured, Target};
 use crate::messages::Message;
 use crate::process::Server;
 use crate::{built, client, messages, models};
-use load::{Measured, Target};
 
 pub(crate) use bare::{CHILD_FLAG, child};
 
@@ -51,9 +51,18 @@ pub(crate) fn run() -> anyhow::Result<Vec<Promise>> {
     for _ in 0..ROUNDS {
         for case in &mut cases {
             for series in &mut case.series {
-                let served = runtime.block_on(load::measure(&case.target, &salver, series.clients, ROUND))?;
-                let bare =
-                    runtime.block_on(load::measure(&case.bare_target, &case.bare, series.clients, ROUND))?;
+                let served = runtime.block_on(load::measure(
+                    slice::from_ref(&case.target),
+                    &salver,
+                    series.clients,
+                    ROUND,
+                ))?;
+                let bare = runtime.block_on(load::measure(
+                    slice::from_ref(&case.bare_target),
+                    &case.bare,
+                    series.clients,
+                    ROUND,
+                ))?;
                 series.served.push(served);
                 series.bare.push(bare);
             }
@@ -142,13 +151,17 @@ impl Case {
         let bare = bare::spawn(subject.transport, &answer)?;
         let bare_answer =
             client::first_answer(&bare, &request, start::PATIENCE).await.context("the bare server")?;
-        let target =
-            Target { address: salver.address, request: request.clone(), answer: answer.body.clone() };
+        let target = Target {
+            address: salver.address,
+            request: request.clone(),
+            answer: answer.body.clone(),
+            is_answer: |found, wanted| found == wanted,
+        };
         anyhow::ensure!(
             bare_answer.body == answer.body,
             "the bare server does not answer what the server does"
         );
-        let bare_target = Target { address: bare.address, request, answer: answer.body };
+        let bare_target = Target { address: bare.address, request, answer: answer.body, ..target };
         let series = |clients| Series { clients, served: Figures::default(), bare: Figures::default() };
         Ok(Self { subject, target, bare, bare_target, series: CLIENTS.map(series).into() })
     }

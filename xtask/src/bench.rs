@@ -3,6 +3,8 @@
 //!
 //! A promise that is missed is a line to read, not a failure: machines differ.
 
+use std::path::PathBuf;
+
 use crate::bundle;
 use crate::test::test_bundle;
 use crate::workspace::{cargo, run as run_command};
@@ -15,6 +17,9 @@ pub(crate) struct Args {
     /// Which measurements; all of them where none is named
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Draw throughput and latency over batch sizes and waits, as an SVG; takes minutes more
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -24,5 +29,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         bundle::make(&bundle, &bundle::Platform::LIGHT, false)?;
     }
     let mut benches = cargo(["run", "--quiet", "--release", "--package", "salver-benches", "--"]);
+    if let Some(plot) = &args.plot {
+        benches.env("SALVER_PLOT", std::path::absolute(plot)?);
+    }
     run_command(benches.args(&args.names).env("SALVER_BUNDLE", &bundle))
 }

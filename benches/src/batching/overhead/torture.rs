@@ -12,6 +12,7 @@ use salver_batching_scheduler::{Consumer, QueueHandle};
 use salver_core_status::Code;
 
 use super::task::{insist, pool};
+use crate::batching::chance::mix;
 use crate::figures::{Figure, Promise, Want};
 use crate::machine::cores;
 
@@ -210,12 +211,4 @@ fn options(mixing: PriorityMixing, padding: BatchPadding) -> QueueOptions {
 fn size(number: u64) -> u64 {
     let drawn = mix(number ^ 0xABCD);
     if drawn.is_multiple_of(32) { 1 + (drawn >> 8) % MAX_ROWS } else { 1 + (drawn >> 8) % 3 }
-}
-
-/// Vigna's splitmix64.
-fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
 }

@@ -12,19 +12,22 @@ use crate::client::{Connection, Request};
 use crate::process::Server;
 
 /// What is asked where, and what is answered each time.
-pub(super) struct Target {
-    pub(super) address: SocketAddr,
-    pub(super) request: Request,
-    pub(super) answer: Bytes,
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) request: Request,
+    pub(crate) answer: Bytes,
+    /// Whether what is answered is that.
+    pub(crate) is_answer: fn(&Bytes, &Bytes) -> bool,
 }
 
 /// The figures of one round.
-pub(super) struct Measured {
-    pub(super) per_second: f64,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub(crate) per_second: f64,
     /// Of the server's process, per request.
-    pub(super) cpu_us: f64,
-    pub(super) p50_us: f64,
-    pub(super) p99_us: f64,
+    pub(crate) cpu_us: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
 }
 
 /// How long clients run before they count.
@@ -37,29 +40,29 @@ enum Phase {
     Over,
 }
 
-/// Loads `server` with that many clients for `duration`.
+/// Loads `server` with that many clients for `duration`, which take turns with the targets.
 ///
 /// All clients share the calling thread.
-pub(super) async fn measure(
-    target: &Target,
+pub(crate) async fn measure(
+    targets: &[Target],
     server: &Server,
     clients: usize,
     duration: Duration,
 ) -> anyhow::Result<Measured> {
-    let phase = Cell::new(Phase::WarmUp);
-    let times = RefCell::new(Vec::new());
-    let client = || async {
+    let (phase, times) = (&Cell::new(Phase::WarmUp), &RefCell::new(Vec::new()));
+    let clients = targets.iter().cycle().take(clients).map(|target| async move {
         let mut connection = Connection::open(target.address, &target.request).await?;
         while phase.get() != Phase::Over {
             let start = Instant::now();
             let answer = connection.ask().await?;
-            ensure!(answer.body == target.answer, "another answer than at first: {:?}", answer.body);
+            let is_answer = (target.is_answer)(&answer.body, &target.answer);
+            ensure!(is_answer, "another answer than at first: {:?}", answer.body);
             if phase.get() == Phase::Counting {
                 times.borrow_mut().push(start.elapsed());
             }
         }
         Ok(())
-    };
+    });
     let watch = async {
         tokio::time::sleep(WARM_UP).await;
         let (start, cpu) = (Instant::now(), server.cpu_time()?);
@@ -68,9 +71,8 @@ pub(super) async fn measure(
         phase.set(Phase::Over);
         Ok((start.elapsed(), server.cpu_time()?.saturating_sub(cpu)))
     };
-    let clients = try_join_all((0..clients).map(|_| client()));
-    let (_, (elapsed, cpu)) = try_join(clients, watch).await?;
-    let mut times = times.into_inner();
+    let (_, (elapsed, cpu)) = try_join(try_join_all(clients), watch).await?;
+    let mut times = times.take();
     ensure!(!times.is_empty(), "nothing was answered");
     times.sort_unstable();
     let percentile = |percent: usize| {

@@ -2,8 +2,9 @@
 //!
 //! `salver serve` reads its flags, opens its ports, loads models and answers until it is told to stop; then it lets
 //! requests under way finish. `salver model` changes what a model says of itself, its labels for one. `salver plugin
-//! inspect` looks at plugin libraries without running them.
+//! inspect` looks at plugin libraries without running them, and `salver plugin check` runs what every platform must do.
 
+mod check;
 mod inspect;
 mod model;
 mod serve;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Model(args) => model::change(&args),
         Command::Plugin(PluginCommand::Inspect { files }) => inspect::inspect(&files),
+        Command::Plugin(PluginCommand::Check(args)) => check::check(&args),
     }
 }
 

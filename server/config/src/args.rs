@@ -66,6 +66,35 @@ pub enum PluginCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Run what every platform must do against a plugin, each case in a process of its own; fails where a case fails
+    Check(CheckArgs),
+}
+
+/// What to check of a plugin.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The library
+    pub file: PathBuf,
+
+    /// A version's directory of a model of the platform's; without it, the cases that need a model are skipped
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+
+    /// Which of the plugin's platforms. Default: all
+    #[arg(long, value_name = "NAME")]
+    pub platform: Option<String>,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// How long a case may take
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+
+    /// Run this case in this process, and say how it ended: what the program starts itself with
+    #[arg(long, value_name = "CASE", hide = true)]
+    pub case: Option<String>,
 }
 
 /// How log lines are written.

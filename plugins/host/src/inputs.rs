@@ -61,7 +61,8 @@ impl Described {
         Ok(())
     }
 
-    fn push(&mut self, view: &TensorView<'_>) {
+    /// Adds a tensor, which the table points into.
+    pub(crate) fn push(&mut self, view: &TensorView<'_>) {
         let shape = view.shape().dims();
         let (data, size) = match (view.bytes(), view.strings()) {
             (Some(bytes), _) => (bytes.as_ptr().cast(), bytes.len()),
@@ -76,6 +77,11 @@ impl Described {
         // A shape has at most 254 dimensions.
         let (dtype, rank, shape) = (view.dtype() as u32, shape.len() as u32, shape.as_ptr());
         self.inputs.push(abi::Tensor { dtype, rank, shape, data, size });
+    }
+
+    /// The tensors that were added, valid as long as they are and `self` is neither changed nor moved.
+    pub(crate) fn tensors(&self) -> &[abi::Tensor] {
+        &self.inputs
     }
 
     /// The table, valid as long as `self` and `request` are.

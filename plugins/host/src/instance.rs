@@ -29,12 +29,13 @@ pub(crate) struct Recipe {
     pub(crate) options: Options,
 }
 
-/// One load of a model. Dropping it unloads.
+/// One load of a model, or a step of one. Dropping it unloads.
 #[derive(Debug)]
 pub(crate) struct Instance {
     /// For messages.
     plugin: Arc<str>,
-    id: ServableId,
+    /// What it is, in a message.
+    subject: String,
     model: *mut c_void,
     functions: Functions,
     /// Where the plugin says what its models take.
@@ -82,56 +83,73 @@ impl Instance {
         // SAFETY: all that is passed is alive for the call, and the context is the table's own.
         let code =
             unsafe { (table.load)(table.context, &raw const request, &raw mut loaded, &raw const sink) };
+        let subject = format!("model {}", Shown(id));
         if code != abi::OK {
-            return Err(said.failure(&table.plugin, code, format_args!("loading model {}", Shown(id))));
+            return Err(said.failure(&table.plugin, code, format_args!("loading {subject}")));
         }
-        let wrong = |what: String| {
-            let plugin = Quoted(&table.plugin);
-            Failure::from(Status::internal(format!(
-                "plugin {plugin} loaded model {} wrongly: {what}",
-                Shown(id)
-            )))
+        // SAFETY: the load succeeded, and nobody has seen what it made.
+        Ok(Arc::new(unsafe { Self::take(&table.plugin, subject, loaded, table.memory) }?))
+    }
+
+    /// Takes over what the plugin made, which is unloaded where it is not whole.
+    ///
+    /// # Safety
+    /// The plugin hands `made` over here, and nowhere else.
+    pub(crate) unsafe fn take(
+        plugin: &Arc<str>,
+        subject: String,
+        made: abi::LoadedModel,
+        memory: Option<Memory>,
+    ) -> Result<Self, Failure> {
+        let wrong = |what: &str| {
+            let plugin = Quoted(plugin);
+            Failure::from(Status::internal(format!("plugin {plugin} loaded {subject} wrongly: {what}")))
         };
         // SAFETY: a plugin that returns a pointer that can be right promises that it leads to a table.
-        let model_table = unsafe { abi::array(loaded.table, 1) }.ok().and_then(<[_]>::first);
-        let model_table = model_table.ok_or_else(|| wrong("its table is null or misaligned".to_owned()))?;
-        let Some(unload) = model_table.unload else {
-            return Err(wrong("its table lacks `unload`".to_owned()));
+        let table = unsafe { abi::array(made.table, 1) }.ok().and_then(<[_]>::first);
+        let table = table.ok_or_else(|| wrong("its table is null or misaligned"))?;
+        let Some(unload) = table.unload else {
+            return Err(wrong("its table lacks `unload`"));
         };
         let unload_and = |what: &str| {
-            // SAFETY: the model was just loaded, and nobody has seen it.
-            unsafe { unload(loaded.model) };
-            wrong(what.to_owned())
+            // SAFETY: it is the caller's, by the caller's promise, and nobody has seen it.
+            unsafe { unload(made.model) };
+            wrong(what)
         };
-        let (Some(run), Some(release)) = (model_table.run, model_table.release) else {
+        let (Some(run), Some(release)) = (table.run, table.release) else {
             return Err(unload_and("its table lacks `run` or `release`"));
         };
-        let Some(signatures) = model_table.signatures else {
+        let Some(signatures) = table.signatures else {
             return Err(unload_and("its table lacks `signatures`"));
         };
-        // SAFETY: the model is loaded; the plugin promises valid signatures until it is unloaded.
+        // SAFETY: it is there; the plugin promises valid signatures until it is unloaded.
         let signatures =
-            unsafe { signatures::read(signatures(loaded.model)) }.map_err(|what| unload_and(&what))?;
-        Ok(Arc::new(Self {
-            plugin: Arc::clone(&table.plugin),
-            id: id.clone(),
-            model: loaded.model,
+            unsafe { signatures::read(signatures(made.model)) }.map_err(|what| unload_and(&what))?;
+        Ok(Self {
+            plugin: Arc::clone(plugin),
+            subject,
+            model: made.model,
             functions: Functions { run, release, unload },
-            memory: table.memory,
+            memory,
             signatures,
             ledger: Ledger::default(),
             has_panicked: AtomicBool::new(false),
-        }))
+        })
     }
 
     pub(crate) fn signatures(&self) -> &SignatureSet {
         &self.signatures
     }
 
-    /// What the model takes; `None` where the plugin does not tell.
-    pub(crate) fn resources(&self) -> Result<Option<Allocation>, Failure> {
+    /// What it is, in a message: ``model `m:1` ``.
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// What the model takes, which is `id`; `None` where the plugin does not tell.
+    pub(crate) fn resources(&self, id: &ServableId) -> Result<Option<Allocation>, Failure> {
         // SAFETY: the model is loaded, until the instance is dropped.
-        let told = |memory: Memory| unsafe { memory.resources(&self.plugin, &self.id, self.model) };
+        let told = |memory: Memory| unsafe { memory.resources(&self.plugin, id, self.model) };
         self.memory.map_or(Ok(None), told)
     }
 
@@ -141,11 +159,11 @@ impl Instance {
         request: &RunRequest<'_>,
         on_panic: impl FnOnce(),
     ) -> Result<Vec<Tensor>, Status> {
-        let model = Shown(&self.id);
+        let subject = &self.subject;
         let Some(signature) = self.signatures.as_slice().get(request.signature) else {
             let position = request.signature;
             return Err(Status::internal(format!(
-                "signature {position} was asked for, model {model} has none there"
+                "signature {position} was asked for, {subject} has none there"
             )));
         };
         let mut described = Described::default();
@@ -158,7 +176,7 @@ impl Instance {
         let code =
             unsafe { (self.functions.run)(self.model, &raw const table, &raw mut out, &raw const sink) };
         if code != abi::OK {
-            let failure = said.failure(&self.plugin, code, format_args!("running model {model}"));
+            let failure = said.failure(&self.plugin, code, format_args!("running {subject}"));
             if failure.is_panic {
                 on_panic();
             }
@@ -170,13 +188,18 @@ impl Instance {
         // SAFETY: the run succeeded, and this is the first look at what it returned.
         unsafe { outputs::take(self, out, signature, request.outputs) }.map_err(|what| {
             let plugin = Quoted(&self.plugin);
-            Status::internal(format!("plugin {plugin}, running model {model}, {what}"))
+            Status::internal(format!("plugin {plugin}, running {subject}, {what}"))
         })
     }
 
     /// Notes that the plugin's code panicked in this instance; `true` for the first time.
     pub(crate) fn mark_panicked(&self) -> bool {
         !self.has_panicked.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether the plugin's code ever panicked in this instance.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.has_panicked.load(Ordering::Acquire)
     }
 
     /// Forgets [`Instance::mark_panicked`].

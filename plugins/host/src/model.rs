@@ -76,7 +76,7 @@ impl Model for PluginModel {
 
     fn resources(&self) -> Option<Allocation> {
         let instance = self.shared.current.load();
-        instance.resources().unwrap_or_else(|Failure { status, is_panic }| {
+        instance.resources(&self.shared.recipe.id).unwrap_or_else(|Failure { status, is_panic }| {
             tracing::warn!(model = %self.shared.recipe.id, error = %status, "what a model takes is not known");
             if is_panic && instance.mark_panicked() {
                 replace(&self.shared, &instance);

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use salver_plugins_abi as abi;
 use tracing::level_filters::LevelFilter;
 
-use crate::{HostServices, Inspection, MetricKind};
+use crate::{HostServices, Inspection, MetricKind, batching};
 
 /// What the contexts of one plugin's tables point to.
 struct Context {
     plugin: String,
     path: PathBuf,
     services: HostServices,
+    batching: &'static abi::BatchingV1,
 }
 
 /// Makes the tables of the plugin. They live as long as the process, as the library does.
@@ -23,6 +24,7 @@ pub(crate) fn tables_for(plugin: &Inspection, services: &HostServices) -> &'stat
         plugin: plugin.name.clone(),
         path: plugin.path.clone(),
         services: services.clone(),
+        batching: batching::table_for(&plugin.name, &services.batcher),
     }));
     let path = context.path.as_os_str().as_bytes();
     let context_pointer: *const c_void = std::ptr::from_ref(context).cast();
@@ -48,9 +50,14 @@ fn contained<T>(default: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(default)
 }
 
-unsafe extern "C" fn table(_context: *const c_void, _name: abi::Str) -> *const c_void {
-    // All there is so far is in `HostV1` itself.
-    std::ptr::null()
+unsafe extern "C" fn table(pointer: *const c_void, name: abi::Str) -> *const c_void {
+    // SAFETY: the plugin passes the table's context, and a text that is valid for the call.
+    let (context, name) = unsafe { (context(pointer), name.bytes()) };
+    match name {
+        Ok(name) if name == abi::BATCHING_V1.as_bytes() => std::ptr::from_ref(context.batching).cast(),
+        // The rest is in `HostV1` itself.
+        _ => std::ptr::null(),
+    }
 }
 
 unsafe extern "C" fn max_level(_context: *const c_void) -> u32 {

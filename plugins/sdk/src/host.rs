@@ -1,6 +1,6 @@
 //! What the server offers a plugin beside its requests.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -81,6 +81,12 @@ impl Metric {
             unsafe { ((*host.metrics).record)((*host.metrics).context, self.id, value) }
         }
     }
+}
+
+/// A table that came after [`HostV1`], by its name; null where the server has none of that name, and outside a server.
+pub(crate) fn table(name: &str) -> *const c_void {
+    // SAFETY: the tables of a host live as long as the process; the name outlives the call.
+    HOST.get().map_or(std::ptr::null(), |host| unsafe { (host.table)(host.context, Str::new(name)) })
 }
 
 /// Makes `tables` what [`host`] answers with. The first call counts.

@@ -54,6 +54,10 @@
 //! [`Platform::estimate`] and [`Model::resources`] tell the server what a model takes: it then loads no more at once
 //! than fits.
 //!
+//! A model whose work has a step that costs little more for many requests than for one opens a queue for it with
+//! [`LoadRequest::batcher`], and its runs give their steps to the queue; `plugins/examples/decode` is one. On a server that
+//! batches no steps, each is run by itself.
+//!
 //! **[`Platform::load`] runs on a thread of low priority**, and a thread inherits its priority from the one that starts
 //! it. Threads that are to compute answers must therefore be started elsewhere: where the platform is made, or by a
 //! thread that was started there. A process without privileges cannot raise a priority again.
@@ -63,6 +67,7 @@
 #[cfg(panic = "abort")]
 compile_error!("a plugin must not be built with panic = \"abort\": a panic would end the server with it");
 
+mod batching;
 mod context;
 mod export;
 mod guard;
@@ -79,8 +84,8 @@ pub mod testing;
 pub use host::{Host, Metric, host};
 
 pub use salver_core_platform::{
-    Cancellation, LoadRequest, Model, OptionValue, Options, Platform, Probe, RunContext, RunRequest,
-    TraceContext,
+    BatchQueue, Batcher, Cancellation, LoadRequest, Model, OptionValue, Options, Platform, Probe, RunContext,
+    RunRequest, StepRequest, TraceContext,
 };
 pub use salver_core_resource::{Allocation, Estimate, GPU, MAIN, RAM_BYTES, Resource};
 pub use salver_core_servable::{ServableId, StreamName, Version};

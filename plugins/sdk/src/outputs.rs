@@ -17,29 +17,7 @@ impl Kept {
     /// Keeps `owned`, and describes it. Its tables stay valid when the value is moved, as all of it is on the heap.
     pub(crate) fn new(owned: Vec<Tensor>) -> Self {
         let mut strings = Vec::new();
-        let table = |tensor: &Tensor| {
-            let shape = tensor.shape().dims();
-            let (data, size) = match (tensor.fixed(), tensor.strings()) {
-                (Some(bytes), _) => (bytes.as_ptr().cast::<c_void>(), bytes.len()),
-                (None, elements) => {
-                    let view = elements.map(|elements| elements.view());
-                    let elements: Vec<abi::Bytes> =
-                        view.iter().flat_map(|view| view.iter()).map(abi::Bytes::new).collect();
-                    let place = (elements.as_ptr().cast::<c_void>(), size_of_val(elements.as_slice()));
-                    strings.push(elements);
-                    place
-                }
-            };
-            // At most 254 dimensions.
-            abi::Tensor {
-                dtype: tensor.dtype() as u32,
-                rank: shape.len() as u32,
-                shape: shape.as_ptr(),
-                data,
-                size,
-            }
-        };
-        let tensors = owned.iter().map(table).collect();
+        let tensors = owned.iter().map(|tensor| describe(tensor, &mut strings)).collect();
         Self { tensors, _strings: strings, _owned: owned }
     }
 
@@ -68,4 +46,23 @@ impl Kept {
             drop(unsafe { Box::from_raw(owner.cast::<Kept>()) });
         }
     }
+}
+
+/// A tensor in the form of the tables, which points into `tensor`, and of string elements into what is added to `strings`.
+pub(crate) fn describe(tensor: &Tensor, strings: &mut Vec<Vec<abi::Bytes>>) -> abi::Tensor {
+    let shape = tensor.shape().dims();
+    let (data, size) = match (tensor.fixed(), tensor.strings()) {
+        (Some(bytes), _) => (bytes.as_ptr().cast::<c_void>(), bytes.len()),
+        (None, elements) => {
+            let view = elements.map(|elements| elements.view());
+            let elements: Vec<abi::Bytes> =
+                view.iter().flat_map(|view| view.iter()).map(abi::Bytes::new).collect();
+            let place = (elements.as_ptr().cast::<c_void>(), size_of_val(elements.as_slice()));
+            strings.push(elements);
+            place
+        }
+    };
+    // At most 254 dimensions.
+    let (dtype, rank, shape) = (tensor.dtype() as u32, shape.len() as u32, shape.as_ptr());
+    abi::Tensor { dtype, rank, shape, data, size }
 }

@@ -10,7 +10,7 @@ use salver_core_status::Status;
 use salver_plugins_abi as abi;
 
 use crate::context::{cancellation, malformed, options};
-use crate::{guard, model};
+use crate::{batching, guard, model};
 
 /// What the `context` pointer of the table points to.
 struct Context(Box<dyn Platform>);
@@ -98,11 +98,5 @@ pub(crate) unsafe fn with_request<T>(
         )
     };
     let id = ServableId::new(&*name, version);
-    body(&LoadRequest {
-        id: &id,
-        directory,
-        options: &options,
-        cancel,
-        batcher: salver_core_platform::unbatched(),
-    })
+    body(&LoadRequest { id: &id, directory, options: &options, cancel, batcher: batching::batcher() })
 }

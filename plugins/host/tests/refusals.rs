@@ -196,6 +196,25 @@ fn a_plugin_from_before_a_table_was_added_has_the_right_layout() {
     assert_eq!(what, "the plugin's lacks a function");
 }
 
+#[test]
+fn a_plugin_from_after_a_table_was_added_has_the_right_layout() {
+    let newer = build_against(
+        "newer",
+        &[
+            (
+                "    pub platform_memory_v1: extern \"C\" fn() -> *const PlatformMemoryV1,\n}",
+                "    pub platform_memory_v1: extern \"C\" fn() -> *const PlatformMemoryV1,\n    \
+                 pub stream_v1: extern \"C\" fn() -> *const PluginV1,\n}",
+            ),
+            ("platform_memory_v1: memory::<P> }", "platform_memory_v1: memory::<P>, stream_v1: table::<P> }"),
+        ],
+    );
+    // Its layout is let in, and then it has no functions.
+    let error = refused(&newer);
+    let Error::BadTable { what, .. } = &error else { panic!("{error}") };
+    assert_eq!(what, "the plugin's lacks a function");
+}
+
 /// Builds `wrong_layout.rs` against a copy of the ABI, called `name`, with these texts replaced.
 fn build_against(name: &str, edits: &[(&str, &str)]) -> PathBuf {
     let plugins = plugins_folder();

@@ -152,6 +152,11 @@ impl Session {
         }
     }
 
+    /// Whether the requests of a signature are batched; [`batches`](Self::batches) says why they are not.
+    pub fn is_batched(&self, signature: usize) -> bool {
+        self.doors.get(signature).is_some_and(|door| door.queue.is_ok())
+    }
+
     /// What is in effect, and how it stands now.
     pub fn status(&self) -> BatchingStatus {
         let signature = |door: &Door| SignatureStatus {
@@ -210,7 +215,8 @@ impl Session {
     }
 
     /// Takes no more calls, and waits until those that wait have run, and nothing of the model's is held here any more.
-    pub(crate) fn close(self) {
+    /// Blocks; for ever where the model itself calls it from a run.
+    pub fn close(self) {
         for Door { front, queue } in self.doors {
             drop(front);
             if let Ok(Line { queue, .. }) = queue {

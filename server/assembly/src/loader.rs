@@ -11,11 +11,11 @@ use salver_core_observe::{Metric, Observer};
 use salver_core_platform::{Batcher, Cancellation, LoadRequest, Options, Platform};
 use salver_core_resource::{Allocation, Estimate};
 use salver_core_servable::{Phase, ServableId};
-use salver_core_status::{Code, Status};
+use salver_core_status::{Code, Quoted, Status};
 use salver_manager_source_file::VersionPath;
 use salver_manager_source_object_store::{Cache, CacheConfig, Lease, RemoteVersion};
 use salver_server_config::BatchingConfig;
-use salver_server_inference::{Served, ServedOptions};
+use salver_server_inference::{NotBatched, Served, ServedOptions};
 
 use crate::Platforms;
 use crate::settings::Settings;
@@ -145,9 +145,23 @@ impl ModelLoader {
         }
         let observer = Arc::clone(&self.context.observer);
         let served = Served::new(id, model, platform.name(), self.context.served, Arc::clone(&observer));
-        match batching {
-            None => Ok(served),
-            Some(options) => served.batched(id, options, &self.context.pools, &observer),
+        let Some(options) = batching else { return Ok(served) };
+        let served = served.batched(id, options, &self.context.pools, &observer)?;
+        tell_what_is_not_batched(id, &served);
+        Ok(served)
+    }
+}
+
+/// Names the signatures whose requests are run one by one although the model's are batched. Where none is batched, that was
+/// told already.
+fn tell_what_is_not_batched(id: &ServableId, served: &Served) {
+    let signatures = served.batching().map(|status| status.signatures).unwrap_or_default();
+    if signatures.iter().all(|signature| signature.not_batched.is_some()) {
+        return;
+    }
+    for signature in signatures {
+        if let Some(NotBatched(reason)) = signature.not_batched {
+            tracing::info!(%id, signature = %Quoted(&signature.name), reason, "requests are not batched");
         }
     }
 }
@@ -212,7 +226,7 @@ impl Loader for ModelLoader {
 
     fn unload(&mut self, served: Served) {
         let start = Instant::now();
-        drop(served);
+        served.close();
         match &self.stored {
             Stored::Folder(folder) => {
                 tracing::info!(directory = %folder.display(), took = ?start.elapsed(), "unloaded");

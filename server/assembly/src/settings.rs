@@ -104,7 +104,13 @@ impl Settings {
             revision,
         };
         let mut known = self.known.write();
-        if known.found.get(name).is_none_or(|before| **before != found) {
+        let before = known.found.get(name);
+        if before.is_some_and(|before| {
+            (&before.batching, &before.version_batching) != (&found.batching, &found.version_batching)
+        }) {
+            tracing::info!(model = %name, "batching is said otherwise now, which counts for versions that are loaded from here on");
+        }
+        if before.is_none_or(|before| **before != found) {
             known.found.insert(name.clone(), Arc::new(found));
         }
         policy

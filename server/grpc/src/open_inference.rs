@@ -99,7 +99,7 @@ pub(crate) async fn model_infer(
     let parameters = wire::decode_parameters(parameters.into_iter().map(|entry| (entry.key, entry.value)))?;
     let parameters = with_priority(head.priority, parameters);
     let context = RequestContext {
-        deadline: with_timeout(&served, head.deadline, &parameters, head.arrived)?,
+        deadline: with_timeout(&served, signature, head.deadline, &parameters, head.arrived)?,
         cancel: CancelFlag::new(),
         trace: head.trace,
         request_id: id.clone(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use salver_batching_session::{Call, Session};
 use salver_core_platform::{Model, RequestContext, RunRequest};
 use salver_core_resource::Allocation;
-use salver_core_servable::Handle;
+use salver_core_servable::{Handle, ServableId};
 use salver_core_signature::SignatureSet;
 use salver_core_status::Status;
 use salver_core_tensor::Tensor;
@@ -14,8 +14,9 @@ use salver_core_tensor::Tensor;
 use crate::Served;
 use crate::pace::Pace;
 
-/// A model that notes how long its runs take.
+/// A model that notes how long its runs take, and says of errors whose they are.
 pub(crate) struct Paced {
+    pub(crate) id: ServableId,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) pace: Arc<Pace>,
 }
@@ -29,7 +30,7 @@ impl Model for Paced {
         let start = Instant::now();
         let outcome = self.model.run(request);
         self.pace.note(start.elapsed());
-        outcome
+        outcome.map_err(|status| status.context(format_args!("model `{}`", self.id)))
     }
 
     fn resources(&self) -> Option<Allocation> {
@@ -59,3 +60,6 @@ pub(crate) async fn run(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use salver_batching_parameters::BatchingOptions;
 use salver_batching_session::{BatchingStatus, Pools, Session};
 use salver_core_observe::Observer;
-use salver_core_platform::Model;
+use salver_core_platform::{Model, Options};
 use salver_core_resource::Allocation;
 use salver_core_servable::{HasPocket, Pocket, ServableId};
 use salver_core_signature::SignatureSet;
@@ -73,7 +73,8 @@ impl Served {
         pools: &Pools,
         observer: &Arc<dyn Observer>,
     ) -> Result<Self, Status> {
-        let paced = Paced { model: Arc::clone(&self.model), pace: Arc::clone(&self.pace) };
+        let (model, pace) = (Arc::clone(&self.model), Arc::clone(&self.pace));
+        let paced = Paced { id: id.clone(), model, pace };
         self.batching = Some(Session::new(id, Arc::new(paced), options, pools, observer)?);
         Ok(self)
     }
@@ -85,15 +86,20 @@ impl Served {
 
     /// What runs the requests of a signature together, if they are.
     pub(crate) fn session(&self, signature: usize) -> Option<&Session> {
-        self.batching.as_ref().filter(|session| session.batches(signature).is_ok())
+        self.batching.as_ref().filter(|session| session.is_batched(signature))
     }
 
-    /// Whether a request's parameter `timeout` is how long it may wait in a queue, and not how long it may take.
-    pub(crate) fn timeouts_are_for_the_queue(&self) -> bool {
-        let session = self.batching.as_ref();
-        session.is_some_and(|session| {
-            session.options().queue.levels.iter().any(|level| level.policy.allow_timeout_override)
-        })
+    /// Whether the parameter `timeout` of a request is how long it may wait in a queue, and not how long it may take: where
+    /// it waits in one, on a level that lets it say so.
+    pub(crate) fn timeout_is_for_the_queue(&self, signature: usize, parameters: &Options) -> bool {
+        let Some(session) = self.session(signature) else { return false };
+        let queue = &session.options().queue;
+        // What cannot be a priority is refused later.
+        let said = parameters.int("priority").ok().flatten().filter(|priority| *priority > 0);
+        let level =
+            said.map_or(queue.default_level, |priority| usize::try_from(priority - 1).unwrap_or(usize::MAX));
+        let level = queue.levels.get(level).or(queue.levels.last());
+        level.is_some_and(|level| level.policy.allow_timeout_override)
     }
 
     /// The ways to call it.
@@ -104,6 +110,14 @@ impl Served {
     /// What it takes, where the model can tell.
     pub fn resources(&self) -> Option<Allocation> {
         self.model.resources()
+    }
+
+    /// Frees the model: nothing of it is held by threads that run batches any more when this returns. Blocks while a batch
+    /// runs that nobody waits for any more.
+    pub fn close(mut self) {
+        if let Some(session) = self.batching.take() {
+            session.close();
+        }
     }
 
     /// The name of the platform that loaded it.

@@ -36,19 +36,20 @@ pub fn with_priority(priority: Option<u32>, mut parameters: Options) -> Options 
     parameters
 }
 
-/// The deadline of a request for `served` that arrived at `start` with these parameters: `deadline`, or what its parameter
-/// `timeout`, in microseconds, makes of it where that is earlier. Zero asks for none. Where the model's requests wait in a
-/// queue that lets them say for how long, the parameter is for the queue, and the deadline stays.
+/// The deadline of a request for a signature of `served` that arrived at `start` with these parameters: `deadline`, or what
+/// its parameter `timeout`, in microseconds, makes of it where that is earlier. Zero asks for none. Where it will wait in a
+/// queue that lets it say for how long, the parameter is for the queue, as in Triton, and the deadline stays.
 ///
 /// # Errors
 /// INVALID_ARGUMENT where the parameter is not a whole number, 0 or more.
 pub fn with_timeout(
     served: &Served,
+    signature: usize,
     deadline: Option<Instant>,
     parameters: &Options,
     start: Instant,
 ) -> Result<Option<Instant>, Status> {
-    if served.timeouts_are_for_the_queue() {
+    if served.timeout_is_for_the_queue(signature, parameters) {
         return Ok(deadline);
     }
     earlier(deadline, parameters, start)

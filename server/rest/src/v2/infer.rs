@@ -60,7 +60,7 @@ pub(crate) async fn infer(app: &App, parts: &Parts, body: Body, target: Target) 
             signature: index,
             inputs: std::mem::take(&mut request.inputs),
             outputs: request.outputs.iter().map(|output| output.name.clone()).collect(),
-            context: context(head, priority, &served, &mut request, start)?,
+            context: context(head, priority, (&served, index), &mut request, start)?,
             served,
         };
         Ok((request, call))
@@ -102,12 +102,12 @@ fn layout(headers: &HeaderMap, total: usize) -> Result<Layout, Status> {
 fn context(
     head: Head,
     priority: Option<u32>,
-    served: &Served,
+    (served, signature): (&Served, usize),
     request: &mut InferRequest,
     start: Instant,
 ) -> Result<RequestContext, Status> {
     let parameters = with_priority(priority, std::mem::take(&mut request.parameters));
-    let deadline = with_timeout(served, head.deadline, &parameters, start)?;
+    let deadline = with_timeout(served, signature, head.deadline, &parameters, start)?;
     let request_id = request.id.clone().unwrap_or_default();
     Ok(RequestContext { deadline, request_id, parameters, ..head.context() })
 }

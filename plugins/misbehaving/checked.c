@@ -1,6 +1,7 @@
 // A plugin that does one thing wrong, or nothing: `-D` chooses what. It is what `salver plugin check` is tested with.
 //
-// A model is a file `value.txt` of one digit; it has no inputs, and its output is the digit.
+// A model is a file `value.txt` of one digit; it has no inputs, and its output is the digit. With the option `seven=7` an
+// `x` is a digit, too.
 //
 // - CRASHES: writes where nothing is when a request is cancelled already
 // - NONSENSE: says that the output is as large as the address space
@@ -99,6 +100,11 @@ static uint32_t load(const void *context, const SalverLoadRequest *request, Salv
         _exit(0);
 #endif
         return salver_fail(error, SALVER_NOT_FOUND, "`" FILE_NAME "` cannot be opened");
+    }
+    for (size_t i = 0; i < request->option_count; i++) {
+        if (salver_str_is(request->options[i].name, "seven") && request->options[i].integer == 7 && byte == 'x') {
+            byte = '7';
+        }
     }
     if (byte < '0' || byte > '9') {
         return salver_fail(error, SALVER_INVALID_ARGUMENT, "`" FILE_NAME "` does not hold a digit");

@@ -162,7 +162,7 @@ fn each_fault_is_found_by_the_case_that_is_about_it() {
             "signature `serving_default` answers a request that is cancelled with UNAVAILABLE: ",
         ),
         (Fault::Leaks, "memory", "after 30 loads and unloads the process has 1"),
-        (Fault::StartsThreads, "threads", "4 models start 32 threads, 32 are there when they are unloaded"),
+        (Fault::StartsThreads, "threads", "8 models start 64 threads, 64 are there when they are unloaded"),
     ] {
         let found = outcome(fault, case);
         assert!(matches!(&found, Outcome::Failed(why) if why.starts_with(message)), "{fault:?}: {found:?}");

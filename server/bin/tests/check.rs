@@ -96,7 +96,7 @@ fn nonsense_is_told_in_the_words_of_the_host() {
 fn threads_that_nobody_allowed_are_counted() {
     let found = faults("THREADS", &[]);
     let [threads] = &found[..] else { panic!("{found:?}") };
-    assert!(threads.starts_with("failed threads 4 models start 256 threads, 256 are there"), "{threads}");
+    assert!(threads.starts_with("failed threads 8 models start 512 threads, 512 are there"), "{threads}");
 }
 
 #[test]
@@ -124,6 +124,24 @@ fn what_is_no_plugin_or_has_no_such_platform_is_told() {
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("there is no platform `other`; there are: `scale`"), "{told}");
+}
+
+#[test]
+fn a_model_is_loaded_with_the_settings_given_and_those_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("1");
+    std::fs::create_dir(&model).unwrap();
+    std::fs::write(model.join("value.txt"), "x").unwrap();
+    let library = compile("misbehaving/checked.c", &[], folder.path());
+    let arguments = ["--model", model.to_str().unwrap(), "--platform-option"];
+    let failed = |option: &str| lines(&check(&library, &[&arguments, &[option][..]].concat()), "failed");
+    assert!(failed("checked.seven=0")[0].ends_with("`value.txt` does not hold a digit"));
+    assert_eq!(failed("checked.seven=7"), [""; 0]);
+    assert!(failed("other.seven=7")[0].ends_with("`value.txt` does not hold a digit"));
+    std::fs::write(folder.path().join("model.toml"), "options = { seven = 7 }").unwrap();
+    assert_eq!(failed("checked.seven=0"), [""; 0]);
+    std::fs::write(folder.path().join("model.toml"), "optoins = {}").unwrap();
+    assert!(failed("checked.seven=7")[0].contains("unknown field `optoins`"));
 }
 
 #[test]

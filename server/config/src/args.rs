@@ -13,7 +13,7 @@ use crate::compat::CompatArgs;
 use crate::memory::{DeviceMemory, MemoryLimit, parse_device_memory, parse_limit};
 use crate::model_list::Location;
 use crate::on_demand::{Eviction, LoadMode};
-use crate::options::{PlatformOption, parse_platform_option};
+use crate::options::{PlatformOption, parse_platform_option, written_platform_option};
 use crate::policy::{Transition, parse_label, parse_policy};
 use crate::size::parse_bytes;
 
@@ -83,6 +83,10 @@ pub struct CheckArgs {
     /// Which of the plugin's platforms. Default: all
     #[arg(long, value_name = "NAME")]
     pub platform: Option<String>,
+
+    /// A setting for a platform, beneath those in the `model.toml` beside the model's directory; may be given several times
+    #[arg(long, value_name = "PLATFORM.OPTION=VALUE", value_parser = written_platform_option)]
+    pub platform_option: Vec<String>,
 
     /// Print the report as JSON
     #[arg(long)]

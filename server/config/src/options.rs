@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use salver_core_platform::{OptionValue, Options};
 use salver_core_status::Quoted;
 
+use crate::{CheckArgs, ModelSettings};
+
 /// One `PLATFORM.OPTION=VALUE`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlatformOption {
@@ -22,6 +24,31 @@ pub(crate) fn parse_platform_option(text: &str) -> Result<PlatformOption, String
         return Err(wanted());
     }
     Ok(PlatformOption { platform: platform.to_owned(), name: name.to_owned(), value: value_of(value) })
+}
+
+/// The same, as it is written: for a program that hands it on.
+pub(crate) fn written_platform_option(text: &str) -> Result<String, String> {
+    parse_platform_option(text).map(|_| text.to_owned())
+}
+
+impl CheckArgs {
+    /// The settings that the model is loaded with by `platform`: those given, and over them those of the `model.toml` beside
+    /// the version's directory. Reads that file.
+    ///
+    /// # Errors
+    /// A sentence on the setting or the file at fault.
+    pub fn options(&self, platform: &str) -> Result<Options, String> {
+        let given = self.platform_option.iter().map(|text| parse_platform_option(text));
+        let given = given.collect::<Result<Vec<_>, _>>()?;
+        let given = by_platform(&given).remove(platform).unwrap_or_default();
+        let Some(model) = &self.model else {
+            return Ok(given);
+        };
+        let path = std::path::absolute(model).map_err(|error| format!("`{}`: {error}", model.display()))?;
+        let beside = path.parent().unwrap_or(&path);
+        let settings = ModelSettings::read(beside).map_err(|status| status.to_string())?;
+        Ok(given.overlaid(&settings.options))
+    }
 }
 
 /// A value of the kind it looks like.

@@ -69,29 +69,57 @@ fn as_declared(signature: &Signature, outputs: &[Tensor]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The answer to plain inputs; a case that compares answers is skipped where the model gives another each time.
-fn steady(
-    subject: &Subject<'_>,
-    model: &dyn Model,
+/// A signature that answers plain inputs, alike each time.
+struct Steady<'a> {
     position: usize,
-    signature: &Signature,
-) -> Result<(Vec<Option<Tensor>>, Vec<Tensor>), Fault> {
-    let inputs = plain(subject, signature)?;
-    let first = answer(model, position, signature, &inputs)?;
-    match (first, answer(model, position, signature, &inputs)?) {
-        (Ok(first), Ok(second)) if first == second => Ok((inputs, first)),
-        (Ok(_), Ok(_)) => Err(Fault::Skipped("the model answers otherwise each time".to_owned())),
-        (Err(status), _) | (_, Err(status)) => {
-            Err(Fault::Skipped(format!("signature `{}` refuses made-up inputs: {status}", signature.name)))
+    signature: &'a Signature,
+    inputs: Vec<Option<Tensor>>,
+    /// Every output, by position.
+    outputs: Vec<usize>,
+    answer: Vec<Tensor>,
+}
+
+/// The signatures that answer plain inputs, alike each time; a case that needs some is skipped where there are none.
+fn steady<'a>(subject: &Subject<'_>, model: &'a dyn Model) -> Result<Vec<Steady<'a>>, Fault> {
+    let (mut found, mut skip) = (Vec::new(), None);
+    for (position, signature) in model.signatures().iter().enumerate() {
+        let inputs = match plain(subject, signature) {
+            Ok(inputs) => inputs,
+            Err(fault) => {
+                skip = Some(fault);
+                continue;
+            }
+        };
+        let first = answer(model, position, signature, &inputs)?;
+        match (first, answer(model, position, signature, &inputs)?) {
+            (Ok(answer), Ok(second)) if answer == second => {
+                let outputs = (0..signature.outputs.len()).collect();
+                found.push(Steady { position, signature, inputs, outputs, answer });
+            }
+            (Ok(_), Ok(_)) => {
+                skip = Some(Fault::Skipped(format!(
+                    "signature `{}` answers otherwise each time",
+                    signature.name
+                )));
+            }
+            (Err(status), _) | (_, Err(status)) => {
+                skip = Some(Fault::Skipped(format!(
+                    "signature `{}` refuses made-up inputs: {status}",
+                    signature.name
+                )));
+            }
         }
+    }
+    match skip {
+        Some(skip) if found.is_empty() => Err(skip),
+        _ => Ok(found),
     }
 }
 
 pub(super) fn chosen_outputs(subject: &Subject<'_>) -> Result<(), Fault> {
     let folder = subject.some_model()?;
     let model = subject.load(folder.path())?;
-    for (position, signature) in model.signatures().iter().enumerate() {
-        let (inputs, all) = steady(subject, &*model, position, signature)?;
+    for Steady { position, signature, inputs, answer: all, .. } in steady(subject, &*model)? {
         let backwards: Vec<_> = (0..all.len()).rev().collect();
         let singles = (0..all.len()).map(|output| vec![output]);
         for chosen in singles.chain([backwards]) {
@@ -132,9 +160,7 @@ pub(super) fn concurrent(subject: &Subject<'_>) -> Result<(), Fault> {
     const RUNS: usize = 25;
     let folder = subject.some_model()?;
     let model = subject.load(folder.path())?;
-    for (position, signature) in model.signatures().iter().enumerate() {
-        let (inputs, wanted) = steady(subject, &*model, position, signature)?;
-        let outputs: Vec<_> = (0..signature.outputs.len()).collect();
+    for Steady { position, signature, inputs, outputs, answer: wanted } in steady(subject, &*model)? {
         let wrong = || {
             (0..RUNS).find_map(|_| match run(&*model, position, &inputs, &outputs, RunContext::default()) {
                 Ok(found) if found == wanted => None,
@@ -158,13 +184,8 @@ pub(super) fn outputs_outlive_model(subject: &Subject<'_>) -> Result<(), Fault> 
     let folder = subject.some_model()?;
     let model = subject.load(folder.path())?;
     let mut kept = Vec::new();
-    for (position, signature) in model.signatures().iter().enumerate() {
-        let (inputs, _) = steady(subject, &*model, position, signature)?;
-        let Ok(outputs) = answer(&*model, position, signature, &inputs)? else {
-            continue;
-        };
-        drop(inputs);
-        kept.extend(outputs.into_iter().map(|output| (elements(&output), output)));
+    for Steady { answer, .. } in steady(subject, &*model)? {
+        kept.extend(answer.into_iter().map(|output| (elements(&output), output)));
     }
     drop(model);
     // What was freed is written over.
@@ -195,9 +216,7 @@ pub(super) fn unwanted(subject: &Subject<'_>) -> Result<(), Fault> {
     cancel.cancel();
     let cancelled = RunContext { cancel: cancel.watch(), ..RunContext::default() };
     let late = RunContext { deadline: Some(Instant::now()), ..RunContext::default() };
-    for (position, signature) in model.signatures().iter().enumerate() {
-        let (inputs, _) = steady(subject, &*model, position, signature)?;
-        let outputs: Vec<_> = (0..signature.outputs.len()).collect();
+    for Steady { position, signature, inputs, outputs, .. } in steady(subject, &*model)? {
         for (what, context, code) in
             [("cancelled", cancelled, Code::Cancelled), ("late", late, Code::DeadlineExceeded)]
         {

@@ -51,7 +51,12 @@ fn outcome(args: &CheckArgs, case: &str) -> Outcome {
     let Some(case) = cases().iter().find(|each| each.name == case) else {
         return Outcome::Failed(format!("there is no case `{case}`"));
     };
-    let subject = Subject { model: args.model.clone(), ..Subject::new(Arc::clone(platform), cpu_threads) };
+    let options = match args.options(wanted) {
+        Ok(options) => options,
+        Err(why) => return Outcome::Failed(why),
+    };
+    let subject =
+        Subject { model: args.model.clone(), options, ..Subject::new(Arc::clone(platform), cpu_threads) };
     case.run(&subject)
 }
 
@@ -62,6 +67,9 @@ pub(super) fn start(args: &CheckArgs, platform: &str, case: &str) -> Ending {
         command.args(["plugin", "check", "--case", case, "--platform", platform]);
         if let Some(model) = &args.model {
             command.arg("--model").arg(model);
+        }
+        for option in &args.platform_option {
+            command.arg("--platform-option").arg(option);
         }
         command.arg("--").arg(&args.file);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()

@@ -70,10 +70,10 @@ async fn a_server_whose_repository_comes_late_is_ready_when_its_models_are() {
 async fn a_model_that_no_platform_recognises_is_told_with_what_each_of_them_said() {
     let Some(bundle) = Bundle::from_env() else { return };
     let repository = Repository::with_echo("good", TAGGED);
-    repository.add_file("strange", 1, "saved_model.pb", b"from elsewhere");
+    repository.add_file("strange", 1, "model.pdparams", b"from elsewhere");
     let server = Server::start(&bundle, &repository, &[]);
     let message = why_not(&server, "strange").await;
-    for part in ["saved_model.pb", "echo: ", "onnxruntime: ", "echo.toml", "onnx"] {
+    for part in ["model.pdparams", "echo: ", "onnxruntime: ", "echo.toml", "onnx"] {
         assert!(message.contains(part), "`{message}` has `{part}`");
     }
     assert_eq!(server.http().post("/v1/models/good:predict", ROW).await.status, 200);
@@ -84,12 +84,12 @@ async fn a_model_that_asks_for_a_missing_platform_is_told_which_there_are() {
     let Some(bundle) = Bundle::from_env() else { return };
     let repository = Repository::with_echo("good", TAGGED);
     repository.add_echo("ported", 1, TAGGED);
-    repository.settings("ported", "platform = 'libtorch'");
+    repository.settings("ported", "platform = 'tensorrt'");
     repository.add_echo("misconfigured", 1, TAGGED);
     repository.settings("misconfigured", "platfrom = 'echo'");
     let server = Server::start(&bundle, &repository, &[]);
     let message = why_not(&server, "ported").await;
-    for part in ["`libtorch` is not installed", "echo", "onnxruntime"] {
+    for part in ["`tensorrt` is not installed", "echo", "onnxruntime"] {
         assert!(message.contains(part), "`{message}` has `{part}`");
     }
     // Settings that cannot be read say nothing about versions: the trouble is the model's.

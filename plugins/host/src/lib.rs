@@ -45,4 +45,5 @@ mod tables;
 pub use error::Error;
 pub use inspect::{Door, Inspection, inspect};
 pub use plugins::{Plugin, Plugins};
+pub use rebuild::Backoff;
 pub use services::{HostServices, MetricKind, NoMetrics, PluginMetrics};

@@ -1,4 +1,4 @@
-//! When a model that panicked is loaded anew.
+//! When a model whose code failed is loaded anew.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// Spaces out the loads of one model: the first is at once, then each wait is twice the last.
 #[derive(Debug, Default)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     last: Option<(Instant, Duration)>,
 }
 
 impl Backoff {
     /// When to load, if that is needed at `now`.
-    pub(crate) fn next(&mut self, now: Instant) -> Instant {
+    pub fn next(&mut self, now: Instant) -> Instant {
         let (at, wait) = match self.last {
             Some((last, wait)) if now.saturating_duration_since(last) < FORGOTTEN => {
                 ((last + wait).max(now), (2 * wait).min(LONGEST))

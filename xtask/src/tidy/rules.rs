@@ -10,6 +10,7 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("plugins/abi", &["core"]),
     ("plugins/sdk", &["core", "plugins/abi"]),
     ("plugins/host", &["core", "plugins/abi"]),
+    ("plugins/isolated", &["core", "plugins/host"]),
     ("plugins/examples", &["plugins/sdk"]),
     ("plugins/misbehaving", &["plugins/sdk"]),
     ("platforms/*/plugin", &["plugins/sdk", "platforms"]),
@@ -32,6 +33,7 @@ pub(super) const MAY_DEPEND: &[(&str, &[&str])] = &[
             "core",
             "manager",
             "plugins/host",
+            "plugins/isolated",
             "server/config",
             "server/inference",
             "server/memory",
@@ -89,6 +91,7 @@ pub(super) const MAY_BE_UNSAFE: &[&str] = &[
     "platforms/tensorflow-sys",
     "plugins/abi",
     "plugins/host",
+    "plugins/isolated",
     "plugins/sdk",
     "server/memory",
 ];

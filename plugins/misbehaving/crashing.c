@@ -1,6 +1,7 @@
 // A plugin that ends its process, or is busy for ever, where the signature says so; otherwise it answers with its process.
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,9 +60,12 @@ static void unload(void *model) {
 static const SalverModelV1 model_table = {signatures, run, release, unload};
 
 static uint32_t probe(const void *context, SalverStr directory, const SalverTextSink *text) {
-    (void)context, (void)directory;
-    text->put(text->context, salver_str("a crash"));
-    return 1;
+    (void)context;
+    char path[4096];
+    int length = snprintf(path, sizeof(path), "%.*s/crash.txt", (int)directory.size, directory.data);
+    int is_there = length < (int)sizeof(path) && access(path, F_OK) == 0;
+    text->put(text->context, salver_str(is_there ? "crash.txt" : "no file `crash.txt`"));
+    return is_there ? 1 : 0;
 }
 
 static uint32_t load(const void *context, const SalverLoadRequest *request, SalverLoadedModel *out,

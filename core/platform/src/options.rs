@@ -46,6 +46,11 @@ impl Options {
         merged
     }
 
+    /// Takes the setting `name` out.
+    pub fn remove(&mut self, name: &str) -> Option<OptionValue> {
+        self.0.remove(name)
+    }
+
     /// All settings by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &OptionValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

@@ -49,12 +49,22 @@ impl std::fmt::Debug for Plugin {
 pub struct Plugins {
     services: HostServices,
     opened: Mutex<Vec<Plugin>>,
+    /// The platforms whose plugins are not opened by a search.
+    kept_apart: Vec<String>,
+    apart: Mutex<Vec<Inspection>>,
 }
 
 impl Plugins {
     /// No plugins yet; those that come are offered `services`.
     pub fn new(services: HostServices) -> Self {
-        Self { services, opened: Mutex::default() }
+        Self { services, opened: Mutex::default(), kept_apart: Vec::new(), apart: Mutex::default() }
+    }
+
+    /// Has [`search`](Self::search) pass over plugins all of whose platforms are among these: none of their code runs in
+    /// this process, and [`apart`](Self::apart) says which there are.
+    #[must_use]
+    pub fn keep_apart(self, platforms: Vec<String>) -> Self {
+        Self { kept_apart: platforms, ..self }
     }
 
     /// Opens every `*.so` that lies directly in one of the directories, in the order of directories and names.
@@ -68,7 +78,10 @@ impl Plugins {
             match libraries(directory) {
                 Ok(paths) => {
                     for path in paths {
-                        if let Err(error) = self.open(&path) {
+                        let found = self.found_apart(&path);
+                        let found =
+                            found.and_then(|apart| if apart { Ok(()) } else { self.open(&path).map(drop) });
+                        if let Err(error) = found {
                             failures.push((path, error));
                         }
                     }
@@ -98,10 +111,32 @@ impl Plugins {
             return Ok(plugin.clone());
         }
         let inspection = inspect(&path)?;
-        check_names(&opened, &inspection)?;
+        check_names(&opened, &self.apart.lock(), &inspection)?;
         let plugin = open_once(inspection, file, &self.services)?;
         opened.push(plugin.clone());
         Ok(plugin)
+    }
+
+    /// Notes a plugin that is to be kept apart, and is not opened; `false` where it is any other.
+    fn found_apart(&self, path: &Path) -> Result<bool, Error> {
+        if self.kept_apart.is_empty() {
+            return Ok(false);
+        }
+        let inspection = inspect(path)?;
+        let platforms = &inspection.platforms;
+        if platforms.is_empty() || platforms.iter().any(|name| !self.kept_apart.contains(name)) {
+            return Ok(false);
+        }
+        // In the order in which `open` locks them.
+        let (opened, mut apart) = (self.opened.lock(), self.apart.lock());
+        check_names(&opened, &apart, &inspection)?;
+        apart.push(inspection);
+        Ok(true)
+    }
+
+    /// The plugins that were found, and not opened, since their platforms are to be kept apart.
+    pub fn apart(&self) -> Vec<Inspection> {
+        self.apart.lock().clone()
     }
 
     /// The open plugins, in the order in which they were opened.
@@ -125,10 +160,9 @@ fn libraries(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn check_names(opened: &[Plugin], new: &Inspection) -> Result<(), Error> {
+fn check_names(opened: &[Plugin], apart: &[Inspection], new: &Inspection) -> Result<(), Error> {
     let path = || new.path.clone();
-    for plugin in opened {
-        let open = plugin.inspection();
+    for open in opened.iter().map(Plugin::inspection).chain(apart) {
         let other = open.path.clone();
         if open.name == new.name {
             return Err(Error::SameName { path: path(), other, name: new.name.clone() });

@@ -13,7 +13,7 @@ use salver_core_resource::Allocation;
 use salver_core_servable::ServableId;
 use salver_core_signature::SignatureSet;
 use salver_core_status::Status;
-use salver_plugins_host::{Backoff, HostServices};
+use salver_plugins_host::{Backoff, HostServices, MetricKind};
 
 use std::os::fd::AsFd as _;
 
@@ -26,6 +26,9 @@ use crate::platform::Program;
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a worker may take to give up a load, or to unload, before it is ended.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The figure of the platform's that counts workers that ended before their time, and what it means.
+const RESTARTS: (&str, &str) = ("process_restarts", "Processes of models that ended before their time");
 
 /// What it takes to start a worker, and to start it again.
 pub(crate) struct Recipe {
@@ -92,7 +95,7 @@ impl Shared {
             Standing::Up(running) => Ok(Arc::clone(running)),
             Standing::Down { why, again } => {
                 let wait = again.saturating_duration_since(Instant::now()).as_secs_f64();
-                Err(self.unavailable(&format!("{why}; it is started again in {wait:.1} s")))
+                Err(Status::unavailable(format!("{why}; it is started again in {wait:.1} s")))
             }
         }
     }
@@ -110,14 +113,10 @@ impl Shared {
         }
         match &state.worker {
             Standing::Down { why, .. } => {
-                self.unavailable(&format!("{why} while this ran; it is started again"))
+                Status::unavailable(format!("{why} while this ran; it is started again"))
             }
-            Standing::Up(_) => self.unavailable("its process ended while this ran"),
+            Standing::Up(_) => Status::unavailable("its process ended while this ran; it was started again"),
         }
-    }
-
-    fn unavailable(&self, why: &str) -> Status {
-        Status::unavailable(format!("model `{}` is kept in a process of its own: {why}", self.id))
     }
 
     /// No worker is wanted any more.
@@ -170,6 +169,7 @@ impl Shared {
                         "its process was started again, and the model has other signatures now".to_owned()
                     }
                     _ => {
+                        tracing::debug!(%model, platform, process = worker.child.id(), "a model has a process of its own");
                         let running = Arc::new(Running {
                             control: Arc::clone(&worker.control),
                             speaking: Mutex::default(),
@@ -198,6 +198,9 @@ impl Shared {
                 return;
             }
             tracing::error!(%model, platform, why, "a model's process is gone, and will be started again");
+            let metrics = &self.recipe.services.metrics;
+            let restarts = metrics.register(platform, MetricKind::Counter, RESTARTS.0, RESTARTS.1);
+            metrics.record(restarts, 1.0);
             self.stand(Standing::Down { why, again: at });
             if self.is_closed_by(at) {
                 return;

@@ -34,13 +34,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use salver_batching_session::{Pools, SubBatcher};
-use salver_core_observe::Observer;
+use salver_core_observe::{NoObserver, Observer};
 use salver_core_platform::Batcher;
 use salver_core_servable::{EventBus, StateObserver, Subscription};
 use salver_core_status::Status;
 use salver_manager_monitor::Monitor;
 use salver_manager_source_object_store::CacheConfig;
 use salver_plugins_host::HostServices;
+use salver_plugins_isolated::Program;
 use salver_server_config::ServeConfig;
 use salver_server_inference::{GateOptions, Inference, ServedOptions};
 use salver_server_metrics::Registry;
@@ -68,13 +69,15 @@ impl Assembly {
     /// Opens the plugins, and starts loading models with them. Returns as soon as loading is under way.
     ///
     /// # Errors
-    /// Where nothing can be served whatever happens: threads cannot be started.
+    /// Where nothing can be served whatever happens: threads cannot be started, or a platform's settings are wrong.
     pub fn start(config: &ServeConfig, registry: Arc<Registry>) -> Result<Self, Status> {
         let metrics = Arc::new(Figures::new(Arc::clone(&registry)));
         let batcher = batcher(&registry);
         let services =
             HostServices { cpu_threads: config.cpu_threads, metrics, batcher: Arc::clone(&batcher) };
-        let platforms = Platforms::open(&config.plugin_dirs, services, config.platform_options.clone());
+        let worker = config.worker.clone().map(|(path, arguments)| Program { path, arguments });
+        let options = config.platform_options.clone();
+        let platforms = Platforms::open(&config.plugin_dirs, services, options, worker)?;
         Self::assemble(config, platforms, registry, batcher)
     }
 
@@ -186,6 +189,16 @@ impl Drop for Assembly {
         // Others may hold on to the control.
         self.control.stop();
     }
+}
+
+/// Works for a server that has started this process for a platform to be run in, until that server is gone.
+///
+/// # Errors
+/// FAILED_PRECONDITION where no server has started it.
+pub fn work() -> Result<(), Status> {
+    // What is counted here nobody would see; figures of plugins go to the server.
+    let observer = Arc::new(NoObserver) as Arc<dyn Observer>;
+    salver_plugins_isolated::work(Arc::new(SubBatcher::new(Arc::new(Pools::default()), observer)))
 }
 
 /// What runs steps inside models together: in pools of their own, since a model that runs in a batch waits for its steps.

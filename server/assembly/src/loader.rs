@@ -111,8 +111,8 @@ impl ModelLoader {
     fn choose(&self, id: &ServableId, directory: PathBuf) -> Result<Chosen<'_>, Status> {
         let settings = &self.context.settings;
         let wanted = settings.platform(&id.name);
-        let (platform, options) = self.context.platforms.choose(&directory, wanted.as_deref())?;
-        let options = options.overlaid(&settings.found(&id.name).options);
+        let of_model = &settings.found(&id.name).options;
+        let (platform, options) = self.context.platforms.choose(&directory, wanted.as_deref(), of_model)?;
         Ok(Chosen { directory, platform, options })
     }
 

@@ -9,6 +9,7 @@ mod inspect;
 mod model;
 mod serve;
 mod telemetry;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Model(args) => model::change(&args),
         Command::Plugin(PluginCommand::Inspect { files }) => inspect::inspect(&files),
         Command::Plugin(PluginCommand::Check(args)) => check::check(&args),
+        Command::Worker(args) => worker::work(&args),
     }
 }
 

@@ -7,12 +7,12 @@ use salver_server_config::{ServeArgs, ServeConfig};
 use salver_server_embed::{Outcome, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{USAGE, telemetry};
+use crate::{USAGE, telemetry, worker};
 
 pub(crate) fn serve(args: &ServeArgs) -> ExitCode {
     let config = match args.validate().and_then(|config| {
         telemetry::start(&args.log_level, args.log_format)?;
-        Ok(config)
+        Ok(ServeConfig { worker: Some(worker::program(args)), ..config })
     }) {
         Ok(config) => config,
         Err(message) => return complain(&message, USAGE),

@@ -36,6 +36,21 @@ pub enum Command {
     /// Look at platform plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Run a platform for a server, which starts this where a platform is to have a process of its own
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+}
+
+/// How a worker logs: as its server does.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// What to log, as for the server
+    #[arg(long, value_name = "FILTER")]
+    pub log_level: String,
+
+    /// How, as for the server
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: LogFormat,
 }
 
 /// What to change about a model.

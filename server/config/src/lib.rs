@@ -20,7 +20,7 @@ mod serve;
 mod size;
 mod text_proto;
 
-pub use args::{CheckArgs, Cli, Command, LogFormat, ModelArgs, PluginCommand, ServeArgs};
+pub use args::{CheckArgs, Cli, Command, LogFormat, ModelArgs, PluginCommand, ServeArgs, WorkerArgs};
 pub use batching::{BatchingConfig, TRITON_FILE, parse_tensorflow_batching, parse_triton_batching};
 pub use edit::edit_model;
 pub use memory::{DeviceMemory, MemoryLimit};

@@ -40,7 +40,7 @@ pub struct ModelSettings {
     pub memory_bytes: Option<u64>,
     /// Whether its versions are loaded at the start and stay, where others are loaded on demand.
     pub pin: bool,
-    /// Settings for the platform, over those of the server. What is said under `[signature]` is one of them.
+    /// Settings for the platform, over those of the server. `isolation` and what is said under `[signature]` are among them.
     pub options: Options,
     /// How requests are batched, over what the server says; they are batched wherever this is said.
     pub batching: Option<Parameters>,
@@ -62,6 +62,8 @@ struct Raw {
     memory: Option<String>,
     #[serde(default)]
     pin: bool,
+    /// Where the platform's code is run.
+    isolation: Option<String>,
     #[serde(default)]
     options: toml::Table,
     /// For platforms whose files do not say what a model takes and returns.
@@ -117,7 +119,10 @@ impl ModelSettings {
             complete_marker: raw.complete_marker.map(file_name).transpose()?,
             memory_bytes: raw.memory.as_deref().map(parse_bytes).transpose()?.map(|bytes| bytes as u64),
             pin: raw.pin,
-            options: with_signature(from_table(&raw.options)?, raw.signature)?,
+            options: with_isolation(
+                with_signature(from_table(&raw.options)?, raw.signature)?,
+                raw.isolation,
+            )?,
             batching: raw.batching.map(|table| batching::of_table("batching", &table)).transpose()?,
             version_batching: version_batching(raw.version)?,
         })
@@ -132,6 +137,16 @@ fn with_signature(mut options: Options, signature: Option<toml::Table>) -> Resul
     }
     let text = toml::to_string(&signature).map_err(|error| format!("[signature]: {error}"))?;
     options.set("signature", OptionValue::Text(text));
+    Ok(options)
+}
+
+/// Where the code is run is for the server to read, whether it is said of the model or of its platform.
+fn with_isolation(mut options: Options, isolation: Option<String>) -> Result<Options, String> {
+    let Some(isolation) = isolation else { return Ok(options) };
+    if options.iter().any(|(name, _)| name == "isolation") {
+        return Err("isolation is said twice, here and among the options; once was wanted".to_owned());
+    }
+    options.set("isolation", OptionValue::Text(isolation));
     Ok(options)
 }
 
@@ -205,6 +220,14 @@ mod tests {
         assert_eq!(settings.platform.as_deref(), Some("onnxruntime"));
         assert_eq!(settings.version_policy, Some(VersionPolicy::All));
         assert_eq!(settings.options.int("intra_op_threads"), Ok(Some(2)));
+    }
+
+    #[test]
+    fn where_a_model_s_code_is_run_is_said_once() {
+        let settings = ModelSettings::parse("isolation = 'process'").unwrap();
+        assert_eq!(settings.options.text("isolation"), Ok(Some("process")));
+        let twice = ModelSettings::parse("isolation = 'process'\n[options]\nisolation = 'none'\n");
+        assert!(twice.unwrap_err().contains("said twice"));
     }
 
     #[test]

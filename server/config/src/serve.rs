@@ -39,6 +39,9 @@ pub struct ServeConfig {
     pub plugin_dirs: Vec<PathBuf>,
     /// Settings by platform.
     pub platform_options: BTreeMap<String, Options>,
+    /// The program that is started, and its arguments, where a platform is to be run in a process of its own: one that calls
+    /// the server's `work`. `None`: no platform is.
+    pub worker: Option<(PathBuf, Vec<OsString>)>,
     /// How requests are batched.
     pub batching: BatchingConfig,
     /// How many threads the platforms' own pools may use.
@@ -224,6 +227,7 @@ impl ServeArgs {
             on_demand: self.on_demand(),
             plugin_dirs: self.plugin_dirs(),
             platform_options: by_platform(&self.platform_option),
+            worker: None,
             batching: self.batching()?,
             cpu_threads: or_default(self.cpu_threads, cpus),
             listen: Listen { host: self.host, port: self.port, rest_port: self.rest_port()? },

@@ -20,7 +20,7 @@ mod ports;
 mod routes;
 mod server;
 
-pub use salver_server_assembly::{Control, Platforms};
+pub use salver_server_assembly::{Control, Platforms, work};
 pub use salver_server_config::ServeConfig;
 pub use salver_server_inference::Inference;
 pub use salver_server_listen::Outcome;

@@ -26,7 +26,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::cache;
-use crate::fetch::fetch;
+use crate::fetch::{fetch, fetch_all};
 use crate::libraries;
 use crate::workspace::{cargo, line, run as run_command, target};
 use manifest::Manifest;
@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Pack a build that is not optimised
     #[arg(long)]
     debug: bool,
+    /// Pack libraries with CUDA where there are any: libtorch's. Gigabytes
+    #[arg(long)]
+    cuda: bool,
     /// Put the server and each platform into a folder of its own, to be copied over each other
     #[arg(long)]
     layers: bool,
@@ -83,9 +86,10 @@ impl Platform {
     }
 
     /// The library it needs at run time, if it needs one.
-    fn library(self) -> Option<&'static str> {
+    fn library(self, cuda: bool) -> Option<&'static str> {
         match self {
             Self::Onnxruntime => Some("onnxruntime"),
+            Self::Libtorch if cuda => Some("libtorch-cuda"),
             Self::Libtorch => Some("libtorch"),
             Self::Tensorflow => Some("tensorflow"),
             Self::Lookup | Self::Echo => None,
@@ -95,7 +99,8 @@ impl Platform {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let out = std::path::absolute(&args.out)?;
-    let manifest = make_with(&out, &args.platform, args.debug, args.layers)?;
+    let how = How { debug: args.debug, layers: args.layers, cuda: args.cuda };
+    let manifest = make_with(&out, &args.platform, how)?;
     print!("{manifest}");
     println!("{}", out.display());
     Ok(())
@@ -106,24 +111,35 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// # Errors
 /// Where something cannot be built or fetched, and where `out` holds anything but an earlier bundle.
 pub(crate) fn make(out: &Path, platforms: &[Platform], debug: bool) -> anyhow::Result<Manifest> {
-    make_with(out, platforms, debug, false)
+    make_with(out, platforms, How { debug, ..How::default() })
 }
 
-fn make_with(out: &Path, platforms: &[Platform], debug: bool, layers: bool) -> anyhow::Result<Manifest> {
+/// How a bundle is made: as the flags of the same names say.
+#[derive(Clone, Copy, Default)]
+struct How {
+    debug: bool,
+    layers: bool,
+    cuda: bool,
+}
+
+fn make_with(out: &Path, platforms: &[Platform], how: How) -> anyhow::Result<Manifest> {
+    let How { debug, layers, cuda } = how;
     refuse_strangers(out)?;
     let mut platforms = platforms.to_vec();
     platforms.sort();
     platforms.dedup();
     let mut packages = vec![SERVER.to_owned()];
     packages.extend(platforms.iter().map(|platform| format!("salver-platforms-{}-plugin", platform.name())));
+    // Each with its platform.
     let mut fetched = Vec::new();
-    for name in platforms.iter().filter_map(|platform| platform.library()) {
-        let library = libraries::named(name)?;
-        let folder = fetch(&library)?;
-        fetched.push((library, folder));
+    for platform in &platforms {
+        let Some(name) = platform.library(cuda) else { continue };
+        let libraries = fetch_all(&libraries::named(name)?)?;
+        fetched.extend(libraries.into_iter().map(|(library, folder)| (platform.name(), library, folder)));
     }
-    let libtorch = fetched.iter().find(|(library, _)| library.name == "libtorch");
-    let built = build(&packages, libtorch.map(|(_, folder)| &**folder), debug)?;
+    // It is linked with the one without CUDA, and runs with either.
+    let libtorch = platforms.contains(&Platform::Libtorch).then(|| fetch(&libraries::named("libtorch")?));
+    let built = build(&packages, libtorch.transpose()?.as_deref(), debug)?;
 
     // Two runs at once take turns: they may have the same place in mind.
     let _lock = cache::lock(&target().join(".bundle.lock"))?;
@@ -138,11 +154,15 @@ fn make_with(out: &Path, platforms: &[Platform], debug: bool, layers: bool) -> a
         }
     }
     let mut owners = BTreeMap::new();
-    for (library, fetched) in &fetched {
-        copy_folder(&fetched.join("licences"), &making.join("licences").join(&library.name))?;
+    for (platform, library, fetched) in &fetched {
+        let mut licences = making.join("licences").join(platform);
+        if library.companions.is_empty() && *platform != library.name {
+            licences.push(&library.name);
+        }
+        copy_folder(&fetched.join("licences"), &licences)?;
         for folder in [fetched.clone(), fetched.join("lib")] {
             for copy in copy_libraries(&folder, &making.join("lib"), debug)? {
-                owners.insert(copy.strip_prefix(&making)?.to_owned(), library.name.clone());
+                owners.insert(copy.strip_prefix(&making)?.to_owned(), (*platform).to_owned());
             }
         }
         manifest.add_library(library)?;

@@ -36,9 +36,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args.names.iter().map(|name| libraries::named(name)).collect::<Result<_, _>>()?
     };
     for library in wanted {
-        println!("{} {}: {}", library.name, library.version, fetch(&library)?.display());
+        for (library, folder) in fetch_all(&library)? {
+            println!("{} {}: {}", library.name, library.version, folder.display());
+        }
     }
     Ok(())
+}
+
+/// A library and what must lie beside it, each with its folder in the cache.
+///
+/// # Errors
+/// As [`fetch`].
+pub(crate) fn fetch_all(library: &Library) -> anyhow::Result<Vec<(Library, PathBuf)>> {
+    let companions = library.companions.iter().map(|name| libraries::named(name));
+    let all = std::iter::once(Ok(library.clone())).chain(companions);
+    all.map(|library| library.and_then(|library| Ok((library.clone(), fetch(&library)?)))).collect()
 }
 
 /// The folder in the cache that holds a library, fetched if it is not there yet.
@@ -56,6 +68,7 @@ pub(crate) fn fetch(library: &Library) -> anyhow::Result<PathBuf> {
             unpack(library, &wheel, folder)?;
             match library.make {
                 Some(Making::Libtorch) => libtorch::make(folder, &library.version),
+                Some(Making::LibtorchCuda) => libtorch::make_with_cuda(folder),
                 None => Ok(()),
             }
         })

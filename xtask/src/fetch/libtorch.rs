@@ -28,13 +28,26 @@ pub(super) fn make(folder: &Path, version: &str) -> anyhow::Result<()> {
     for name in ["libcudart.so.13", "libcupti.so.13"] {
         stand_in(&lib, name, &functions(&symbols, name))?;
     }
-    let mut umbrella = Command::new("cc");
-    umbrella.args(["-shared", "-nostdlib", "-Wl,-soname,libtorch.so", "-Wl,--no-as-needed"]);
-    umbrella.args(["-Wl,--allow-shlib-undefined", "-Wl,-rpath,$ORIGIN", "-o"]).arg(lib.join("libtorch.so"));
-    run_command(umbrella.arg("-L").arg(&lib).args(["-ltorch_cpu", "-lc10"]))?;
+    make_umbrella(&lib, &["-ltorch_cpu", "-lc10"])?;
     // The crate that links with it looks here whether it is the version that it was made for.
     fs::write(folder.join("build-version"), version)?;
     Ok(())
+}
+
+/// The same with CUDA: whatever is linked with `libtorch.so` then has it, as it was built.
+///
+/// # Errors
+/// Where there is no C compiler.
+pub(super) fn make_with_cuda(folder: &Path) -> anyhow::Result<()> {
+    make_umbrella(&folder.join("lib"), &["-ltorch_cpu", "-ltorch_cuda", "-lc10_cuda", "-lc10"])
+}
+
+/// Makes a `libtorch.so` that is linked with these.
+fn make_umbrella(lib: &Path, libraries: &[&str]) -> anyhow::Result<()> {
+    let mut umbrella = Command::new("cc");
+    umbrella.args(["-shared", "-nostdlib", "-Wl,-soname,libtorch.so", "-Wl,--no-as-needed"]);
+    umbrella.args(["-Wl,--allow-shlib-undefined", "-Wl,-rpath,$ORIGIN", "-o"]).arg(lib.join("libtorch.so"));
+    run_command(umbrella.arg("-L").arg(lib).args(libraries))
 }
 
 /// The functions of a library among the symbols, as `nm` lists them: `U name@library`.

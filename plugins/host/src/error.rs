@@ -75,6 +75,22 @@ pub enum Error {
         /// What the dynamic linker says.
         what: String,
     },
+    /// A library that the plugin brings is loaded already, as another of the same name.
+    #[error(
+        "{} needs {}, but {} is loaded under that name, and one process cannot have both: keep a platform of one of them \
+         in processes of its own, with `isolation=process`",
+        Shown(path),
+        Shown(needed),
+        Shown(loaded)
+    )]
+    Clash {
+        /// The file.
+        path: PathBuf,
+        /// What it needs.
+        needed: PathBuf,
+        /// What it would be given.
+        loaded: PathBuf,
+    },
     /// The plugin's tables are laid out otherwise than this server's: it was built with a changed SDK.
     #[error(
         "{} has plugin tables of another layout: {place} is {found}, wanted {wanted}; build it with this server's SDK",
@@ -149,6 +165,7 @@ impl ErrorCode for Error {
             Error::WrongArchitecture { .. }
             | Error::WrongAbi { .. }
             | Error::DoesNotOpen { .. }
+            | Error::Clash { .. }
             | Error::Layout { .. }
             | Error::Sdk { .. } => Code::FailedPrecondition,
             Error::Start { source, .. } => source.code(),

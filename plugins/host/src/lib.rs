@@ -33,6 +33,7 @@ mod ledger;
 mod library;
 mod memory;
 mod model;
+mod neighbours;
 mod outputs;
 mod platform;
 mod plugins;

@@ -11,6 +11,7 @@ use salver_plugins_abi::rust_door::{self, DoorError};
 
 use crate::inspect::{Door, Inspection};
 use crate::memory::Memory;
+use crate::neighbours::{self, Clash};
 use crate::platform::{PluginPlatform, Table};
 use crate::sink::Said;
 use crate::{Error, HostServices, tables};
@@ -18,6 +19,9 @@ use crate::{Error, HostServices, tables};
 /// Opens the library that `plugin` describes, for good, and starts the plugin.
 pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Vec<PluginPlatform>, Error> {
     let path = &plugin.path;
+    if let Some(Clash { needed, loaded }) = neighbours::clash(path) {
+        return Err(Error::Clash { path: path.clone(), needed, loaded });
+    }
     // Every symbol is resolved now: one that is missing is an error here, and not the end of the server later.
     // SAFETY: opening runs the library's constructors. The operator put it where plugins are looked for.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {

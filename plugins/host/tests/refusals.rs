@@ -55,6 +55,34 @@ fn a_library_that_does_nothing_wrong_opens() {
     assert_eq!(reason, "the plugin answered 7, wanted 0 or 1");
 }
 
+/// A library of one function, and a plugin beside it that needs it.
+fn needing(value: &str, folder: &Path) -> PathBuf {
+    let source = folder.join("framework.c");
+    fs::write(&source, format!("int framework_version(void) {{ return {value}; }}\n")).unwrap();
+    compile(&source, &["-Wl,-soname,framework.so"], folder);
+    let library = folder.join("framework.so");
+    let names = [&format!(r#"-DNAME="needing-{value}""#), r#"-DPLATFORMS="nothing""#];
+    let linked = ["-Wl,--no-as-needed", "-Wl,-rpath,$ORIGIN", library.to_str().unwrap()];
+    misbehaving("opening", &[&names[..], &linked].concat(), folder)
+}
+
+#[test]
+fn one_that_needs_a_library_in_whose_place_another_is_loaded() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let [first, second, copy] = &folders;
+    open(&needing("1", first.path())).unwrap();
+    let error = refused(&needing("2", second.path()));
+    assert_eq!(error.code(), Code::FailedPrecondition);
+    let (needed, loaded) = (second.path().join("framework.so"), first.path().join("framework.so"));
+    for part in [needed.display().to_string(), loaded.display().to_string(), "isolation=process".to_owned()] {
+        assert!(error.to_string().contains(&part), "{error}");
+    }
+    // The same library, to the byte, does.
+    let third = needing("3", copy.path());
+    fs::copy(loaded, copy.path().join("framework.so")).unwrap();
+    open(&third).unwrap();
+}
+
 #[test]
 fn not_there() {
     let error = refused(Path::new("/no/such/plugin.so"));

@@ -27,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long a worker may take to give up a load, or to unload, before it is ended.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many metrics a worker's plugin may make; the registry has a limit of its own for names.
+const MOST_METRICS: usize = 4096;
+
 /// The figure of the platform's that counts workers that ended before their time, and what it means.
 const RESTARTS: (&str, &str) = ("process_restarts", "Processes of models that ended before their time");
 
@@ -347,6 +350,9 @@ impl Worker {
         loop {
             self.control.receive(&mut self.received, || look_up(&self.control))?;
             match self.received.message()? {
+                FromWorker::Metric { number, .. } if self.metrics.len() >= MOST_METRICS => {
+                    tracing::debug!(number, "a worker has made too many metrics, this one is not taken");
+                }
                 FromWorker::Metric { number, plugin, kind, name, help } => {
                     let id = self.services.metrics.register(&plugin, kind.into(), &name, &help);
                     self.metrics.insert(number, id);

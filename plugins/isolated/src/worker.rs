@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use salver_core_platform::{
@@ -52,7 +53,15 @@ pub fn work(batcher: Arc<dyn Batcher>) -> Result<(), Status> {
     };
     let cancel = CancelFlag::new();
     let (jobs, work) = mpsc::channel();
-    let desk = Desk { outbox, services, batcher, cancel: cancel.clone(), platform: None, model: None };
+    let desk = Desk {
+        outbox,
+        services,
+        batcher,
+        cancel: cancel.clone(),
+        platform: None,
+        model: None,
+        lanes: Vec::new(),
+    };
     std::thread::spawn(move || until_the_end(|| desk.work(plugin.into(), &platform, &work)));
     // Here only to hear when the server is gone, whatever the plugin is busy with.
     until_the_end(|| {
@@ -85,6 +94,7 @@ struct Desk {
     cancel: CancelFlag,
     platform: Option<Arc<dyn Platform>>,
     model: Option<Arc<dyn Model>>,
+    lanes: Vec<JoinHandle<()>>,
 }
 
 impl Desk {
@@ -114,15 +124,19 @@ impl Desk {
                 ToWorker::Lane => {
                     if let (Some(model), Some(socket)) = (&self.model, file) {
                         let (model, channel) = (Arc::clone(model), Channel::of(socket));
-                        std::thread::spawn(move || {
+                        self.lanes.push(std::thread::spawn(move || {
                             if catch_unwind(AssertUnwindSafe(|| Lane::new(channel).serve(&*model))).is_err() {
                                 until_the_end(|| {});
                             }
-                        });
+                        }));
                     }
                 }
                 ToWorker::Unload => {
-                    // The lanes are closed by now: this is the last.
+                    // The server has closed them, so that they end.
+                    for lane in self.lanes.drain(..) {
+                        // One that panicked has ended the process.
+                        let _ = lane.join();
+                    }
                     self.model = None;
                     self.outbox.say(FromWorker::Unloaded);
                 }

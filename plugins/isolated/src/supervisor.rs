@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -72,6 +72,8 @@ pub(crate) struct Running {
     /// Messages to it are sent one at a time.
     speaking: Mutex<()>,
     lanes: Mutex<Vec<Lane>>,
+    /// How it ended, once it has.
+    end: OnceLock<String>,
 }
 
 /// What a model that was loaded says of itself.
@@ -109,17 +111,13 @@ impl Shared {
         const MOMENT: Duration = Duration::from_secs(5);
         let until = Instant::now() + MOMENT;
         let mut state = self.state.lock();
-        while matches!(&state.worker, Standing::Up(now) if Arc::ptr_eq(now, running)) {
+        while running.end.get().is_none() {
             if self.changed.wait_until(&mut state, until).timed_out() {
                 break;
             }
         }
-        match &state.worker {
-            Standing::Down { why, .. } => {
-                Status::unavailable(format!("{why} while this ran; it is started again"))
-            }
-            Standing::Up(_) => Status::unavailable("its process ended while this ran; it was started again"),
-        }
+        let why = running.end.get().map_or("its process ended", String::as_str);
+        Status::unavailable(format!("{why} while this ran; it is started again"))
     }
 
     /// No worker is wanted any more.
@@ -177,8 +175,9 @@ impl Shared {
                             control: Arc::clone(&worker.control),
                             speaking: Mutex::default(),
                             lanes: Mutex::default(),
+                            end: OnceLock::new(),
                         });
-                        self.stand(Standing::Up(running));
+                        self.stand(Standing::Up(Arc::clone(&running)));
                         if known.is_some() {
                             tracing::warn!(%model, platform, "a process was started again, and has loaded its model");
                         } else if first.send(Ok((signatures.clone(), resources))).is_err() {
@@ -186,7 +185,10 @@ impl Shared {
                             self.close();
                         }
                         known = Some(signatures);
-                        self.listen(&mut worker)
+                        let why = self.listen(&mut worker);
+                        // Whoever waits for this is told by what comes next.
+                        running.end.get_or_init(|| why.clone());
+                        why
                     }
                 },
                 Err(status) if known.is_none() => {
@@ -198,6 +200,7 @@ impl Shared {
             };
             let at = backoff.next(Instant::now());
             if self.is_closed() {
+                self.changed.notify_all();
                 return;
             }
             tracing::error!(%model, platform, why, "a model's process is gone, and will be started again");

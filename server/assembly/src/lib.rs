@@ -19,6 +19,7 @@ mod figures;
 mod loader;
 mod manager;
 mod on_demand;
+mod paced;
 mod platforms;
 mod report;
 mod settings;

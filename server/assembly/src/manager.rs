@@ -21,6 +21,7 @@ use crate::Platforms;
 use crate::catalog::{OnDemandCatalog, ServerCatalog};
 use crate::loader::ModelLoader;
 use crate::on_demand::OnDemand;
+use crate::paced::Paced;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::stage::{ModelStage, SetLabels};
@@ -217,11 +218,13 @@ fn step_back() -> Hook {
     })
 }
 
+/// Gives memory back after an unload; where many versions are unloaded, now and then.
 fn trim(platforms: Arc<Platforms>) -> Hook {
-    Arc::new(move || {
+    let trimming = Paced::new("salver-trim", move || {
         platforms.trim();
         salver_server_memory::trim();
-    })
+    });
+    Arc::new(move || trimming.ask())
 }
 
 /// What models may take together, as far as it is limited.

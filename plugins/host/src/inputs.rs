@@ -88,6 +88,11 @@ impl Described {
     #[inline]
     pub(crate) fn table(&self, request: &RunRequest<'_>) -> abi::RunRequest {
         let context = &request.context;
+        // Not copied where there are none: both were written just now, one by one, and are read as one.
+        let (params, param_count) = match self.params.len() {
+            0 => (std::ptr::NonNull::<abi::Param>::dangling().as_ptr().cast_const(), 0),
+            count => (self.params.as_ptr(), count),
+        };
         abi::RunRequest {
             // The caller found a signature at this position, of which a plugin has at most 65,536.
             signature: request.signature as u32,
@@ -101,8 +106,8 @@ impl Described {
             span_id: context.trace.span_id,
             trace_flags: context.trace.flags,
             request_id: abi::Str::new(context.request_id),
-            params: self.params.as_ptr(),
-            param_count: self.params.len(),
+            params,
+            param_count,
         }
     }
 }

@@ -24,7 +24,9 @@ pub(crate) unsafe fn cancellation<'a>(word: *const u32) -> Cancellation<'a> {
 /// The context of a call: what the tables have ready, and what had to be made of them.
 pub(crate) struct Context<'a> {
     request: &'a RunRequest,
-    request_id: Cow<'a, str>,
+    request_id: &'a str,
+    /// In place of that, where what the server gave is no text.
+    mended_id: Option<String>,
     /// Not made where there are none, which is nearly always.
     parameters: Option<Options>,
 }
@@ -37,17 +39,22 @@ impl<'a> Context<'a> {
     /// INTERNAL where the server gave what cannot be.
     #[inline]
     pub(crate) unsafe fn new(request: &'a RunRequest) -> Result<Self, Status> {
-        let request_id = match request.request_id.size {
-            0 => Cow::Borrowed(""),
+        // Taken apart at once: a text that is copied as a whole just after it was written in parts stalls the processor for
+        // longer than the rest of this takes.
+        let (request_id, mended_id) = match request.request_id.size {
+            0 => ("", None),
             // SAFETY: valid by the caller's promise.
-            _ => unsafe { request.request_id.to_text() },
+            _ => match unsafe { request.request_id.to_text() } {
+                Cow::Borrowed(text) => (text, None),
+                Cow::Owned(text) => ("", Some(text)),
+            },
         };
         let parameters = match request.param_count {
             0 => None,
             // SAFETY: as above.
             count => Some(unsafe { options(request.params, count) }?),
         };
-        Ok(Self { request, request_id, parameters })
+        Ok(Self { request, request_id, mended_id, parameters })
     }
 
     #[inline]
@@ -62,7 +69,7 @@ impl<'a> Context<'a> {
                 span_id: request.span_id,
                 flags: request.trace_flags,
             },
-            request_id: &self.request_id,
+            request_id: self.mended_id.as_deref().unwrap_or(self.request_id),
             parameters: self.parameters.as_ref().unwrap_or(Options::none()),
         }
     }

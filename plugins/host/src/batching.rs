@@ -77,7 +77,7 @@ impl Queues {
     /// over here, and nowhere else.
     unsafe fn open(&self, step: *const abi::StepV1) -> Result<u64, Failure> {
         // SAFETY: the caller's promise is this function's.
-        let table = unsafe { request::one(step, "the step") }.map_err(Status::internal)?;
+        let table = unsafe { request::one(step, "the step") }.map_err(|what| self.wrong(&what))?;
         // SAFETY: as above.
         let described = unsafe { request::step(table) };
         let subject = match &described {

@@ -1,7 +1,8 @@
 //! What batching costs, and what it brings.
 
 mod chance;
-mod closed_loop;
+mod clients;
+mod decode;
 mod network;
 mod overhead;
 mod picture;
@@ -18,6 +19,7 @@ use crate::figures::Promise;
 pub(crate) fn run() -> anyhow::Result<Vec<Promise>> {
     let mut promises = overhead::run()?;
     promises.extend(torture::measure().context("sessions with everything on")?);
+    promises.extend(decode::measure().context("steps inside a model")?);
     if built::onnxruntime_plugin().is_none() {
         println!(
             "  no model is measured: there is no onnxruntime plugin; `cargo xtask bench batching` packs it"

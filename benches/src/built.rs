@@ -19,6 +19,11 @@ pub(crate) fn echo_plugin() -> anyhow::Result<PathBuf> {
     find("plugins/libsalver_echo.so", "salver-platforms-echo-plugin")
 }
 
+/// The example plugin that decodes sequences.
+pub(crate) fn decode_plugin() -> anyhow::Result<PathBuf> {
+    build("libsalver_decode.so", "salver-plugins-examples-decode")
+}
+
 /// ONNX Runtime's plugin; `None` where there is no bundle, since it needs the library beside it.
 pub(crate) fn onnxruntime_plugin() -> Option<PathBuf> {
     let path = bundle()?.join("plugins/libsalver_onnxruntime.so");
@@ -57,6 +62,11 @@ fn find(path: &str, package: &str) -> anyhow::Result<PathBuf> {
         ensure!(found.is_file(), "{BUNDLE}: there is no `{}`", found.display());
         return Ok(found);
     }
+    build(path, package)
+}
+
+/// The file of this name that cargo makes of `package`.
+fn build(path: &str, package: &str) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["build", "--quiet", "--release", "--package", package]);

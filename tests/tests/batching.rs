@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use salver_tests::{
     Bundle, Grpc, Http, Reply, Repository, Server, TAGGED, fp32_infer, fp32_predict, python, root,
@@ -36,28 +35,29 @@ fn clients(server: &Server, count: usize) -> Vec<(Http, String)> {
     (0..count).map(|_| (server.http(), server.url())).collect()
 }
 
-/// Many clients ask `tagged` for what is theirs alone, over both protocols; each gets that.
-async fn ask(clients: Vec<(Http, String)>, turns: usize) {
+/// Many clients ask models, each another one every time, for what is theirs alone, over both protocols; each gets that.
+async fn ask(clients: Vec<(Http, String)>, models: &'static [&'static str], turns: usize) {
     let asking = clients.into_iter().enumerate().map(|(client, (http, url))| {
         tokio::spawn(async move {
             let mut grpc = Grpc::connect_to(url).await;
             for turn in 0..turns {
                 let rows = 1 + (client + turn) % 4;
+                let model = models[(client + turn) % models.len()];
                 let values = values(client, turn, rows);
                 let shape = [rows as i64, 2];
                 let found = match turn % 3 {
                     0 => {
-                        let request = fp32_predict("tagged", None, &shape, &values);
+                        let request = fp32_predict(model, None, &shape, &values);
                         Reply::of_predict(grpc.prediction.predict(request).await.unwrap().get_ref())
                     }
                     1 => {
-                        let request = fp32_infer("tagged", "", &shape, &values);
+                        let request = fp32_infer(model, "", &shape, &values);
                         Reply::of_infer(grpc.inference.model_infer(request).await.unwrap().get_ref())
                     }
                     _ => {
                         let rows: Vec<_> = values.chunks(2).collect();
                         let body = json!({ "inputs": { "x": rows } }).to_string();
-                        let answer = http.post("/v1/models/tagged:predict", body).await;
+                        let answer = http.post(&format!("/v1/models/{model}:predict"), body).await;
                         assert_eq!(answer.status, 200, "{}", answer.text());
                         Reply::of_columns(&answer.json())
                     }
@@ -84,12 +84,20 @@ async fn many_clients_share_batches_and_each_gets_its_own_answer() {
         "--batching=num_batch_threads=2",
     ];
     let server = Server::start(&bundle, &repository, &flags);
-    ask(clients(&server, 12), 60).await;
+    ask(clients(&server, 12), &["tagged"], 60).await;
     let http = server.http();
     let batches = metric(&http, "salver_batch_rows_count", "tagged").await;
     let padding = metric(&http, "salver_batch_padding_rows_total", "tagged").await;
     assert!(batches > 0.0 && batches < 600.0, "{batches} batches of 720 requests");
     assert!(padding > 0.0);
+    // No batch has a size that is not allowed: none is smaller, and fours make up all rows.
+    assert_eq!(metric(&http, "salver_batch_rows_bucket", "le=\"2.0\"").await, 0.0);
+    assert_eq!(metric(&http, "salver_batch_rows_sum", "tagged").await % 4.0, 0.0);
+    assert_eq!(
+        metric(&http, "salver_run_duration_seconds_count", "tagged").await,
+        batches,
+        "a run is a batch's"
+    );
     let batching = batching(&http, "tagged").await;
     assert_eq!(batching["levels"][0]["allowed_batch_sizes"], json!([4, 8, 16]), "{batching}");
     assert_eq!(batching["signatures"][0]["batched"], true, "{batching}");
@@ -101,7 +109,7 @@ async fn versions_come_and_go_under_batches_and_no_request_fails() {
     let repository = Repository::with_echo("tagged", TAGGED);
     let flags = ["--batching=max_batch_size=8", "--batching=batch_timeout=1ms"];
     let server = Server::start(&bundle, &repository, &flags);
-    let asking = tokio::spawn(ask(clients(&server, 8), 150));
+    let asking = tokio::spawn(ask(clients(&server, 12), &["tagged"], 250));
     let mut swaps = 0;
     tokio::task::block_in_place(|| {
         let mut seen = 0;
@@ -117,6 +125,27 @@ async fn versions_come_and_go_under_batches_and_no_request_fails() {
     });
     asking.await.unwrap();
     assert!(swaps > 2, "{swaps} swaps");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn models_that_make_room_for_each_other_under_batches_answer_every_request() {
+    const MODELS: &[&str] = &["a", "b", "c", "d", "e", "f"];
+    let Some(bundle) = Bundle::from_env() else { return };
+    let repository = Repository::new();
+    for model in MODELS {
+        repository.settings(model, "memory = '1MiB'");
+        repository.add_echo(model, 1, TAGGED);
+    }
+    let flags = [
+        "--load=on-demand",
+        "--on-demand-memory=4MiB",
+        "--batching=max_batch_size=8",
+        "--batching=batch_timeout=1ms",
+    ];
+    let server = Server::start(&bundle, &repository, &flags);
+    ask(clients(&server, 4), MODELS, 60).await;
+    let http = server.http();
+    assert!(metric(&http, "salver_model_cache_evictions_total", "").await > 0.0);
 }
 
 #[test]
@@ -254,60 +283,4 @@ async fn ragged_requests_that_are_split_come_back_whole() {
     for asked in asking.collect::<Vec<_>>() {
         asked.await.unwrap();
     }
-}
-
-#[tokio::test]
-async fn what_does_not_fit_the_queue_is_unavailable_and_what_is_late_is_not_run() {
-    let Some(bundle) = Bundle::from_env() else { return };
-    let repository = Repository::with_echo("tagged", &format!("{TAGGED}\ndelay_ms = 300\n"));
-    let flags = [
-        "--batching=max_batch_size=1",
-        "--batching=max_enqueued_batches=2",
-        "--batching=num_batch_threads=1",
-    ];
-    let server = Server::start(&bundle, &repository, &flags);
-    let asking = (0..8).map(|_| {
-        let http = server.http();
-        tokio::spawn(async move {
-            http.post("/v1/models/tagged:predict", r#"{"instances": [[1, 2]]}"#).await.status.as_u16()
-        })
-    });
-    let mut statuses = Vec::new();
-    for asked in asking.collect::<Vec<_>>() {
-        statuses.push(asked.await.unwrap());
-    }
-    let answered = statuses.iter().filter(|status| **status == 200).count();
-    let refused = statuses.iter().filter(|status| **status == 503).count();
-    assert!(answered >= 2 && refused >= 1 && answered + refused == 8, "{statuses:?}");
-
-    // While one runs, another gives up in the queue.
-    let busy = {
-        let http = server.http();
-        tokio::spawn(
-            async move { http.post("/v1/models/tagged:predict", r#"{"instances": [[1, 2]]}"#).await },
-        )
-    };
-    let mut grpc = Grpc::connect(&server).await;
-    let mut request = tonic::Request::new(fp32_predict("tagged", None, &[1, 2], &[1.0, 2.0]));
-    request.set_timeout(Duration::from_millis(20));
-    let late = grpc.prediction.predict(request).await.unwrap_err();
-    assert!([tonic::Code::DeadlineExceeded, tonic::Code::Cancelled].contains(&late.code()), "{late}");
-    assert_eq!(busy.await.unwrap().status, 200);
-}
-
-#[tokio::test]
-async fn a_priority_that_is_none_is_refused_with_the_header_s_name() {
-    let Some(bundle) = Bundle::from_env() else { return };
-    let repository = Repository::with_echo("tagged", TAGGED);
-    let server = Server::start(&bundle, &repository, &["--batching=priority_levels=2"]);
-    let mut grpc = Grpc::connect(&server).await;
-    let ask = |priority: &'static str| {
-        let mut request = tonic::Request::new(fp32_predict("tagged", None, &[1, 2], &[1.0, 2.0]));
-        request.metadata_mut().insert("salver-priority", priority.parse().unwrap());
-        request
-    };
-    grpc.prediction.predict(ask("1")).await.unwrap();
-    let refused = grpc.prediction.predict(ask("urgent")).await.unwrap_err();
-    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
-    assert!(refused.message().contains("salver-priority"), "{refused}");
 }

@@ -67,9 +67,18 @@ outputs = { y = "x" }
 "#;
 
 fn run(file: &str) {
+    run_with(file, &[]);
+}
+
+/// The same where the requests of all models are run together.
+fn run_batched(file: &str) {
+    run_with(file, &["--enable_batching", "--batching=batch_timeout=1ms"]);
+}
+
+fn run_with(file: &str, flags: &[&str]) {
     let (Some(bundle), Some(python)) = (Bundle::from_env(), python()) else { return };
     let repository = repository();
-    let server = Server::start(&bundle, &repository, &["--rest-timeout=2s"]);
+    let server = Server::start(&bundle, &repository, &[flags, &["--rest-timeout=2s"]].concat());
     server.wait_until_available(0, "tagged", 1);
     server.wait_until_available(0, "tagged", 2);
     check(pytest(&python, file).env("SALVER_ADDRESS", server.address().to_string()));
@@ -141,4 +150,18 @@ fn every_error_has_the_right_code_on_every_interface() {
 #[test]
 fn every_interface_gives_the_same_answer_for_the_digits() {
     run("test_agreement.py");
+}
+
+#[test]
+fn every_client_gets_the_same_answers_and_errors_where_requests_are_batched() {
+    for file in [
+        "test_tritonclient_grpc.py",
+        "test_tritonclient_http.py",
+        "test_tfserving_grpc.py",
+        "test_tfserving_rest.py",
+        "test_agreement.py",
+        "test_errors.py",
+    ] {
+        run_batched(file);
+    }
 }

@@ -1,5 +1,7 @@
 //! Dimensions that are brought to one size.
 
+use std::fmt;
+
 use salver_core_status::{Quoted, Status};
 use salver_core_tensor::{DType, Shape, Strings, Tensor, bf16, f16};
 
@@ -19,6 +21,17 @@ pub enum PadValue {
     /// rounded, booleans are whether it is not zero, complex numbers have it as their real part; the empty string for
     /// strings.
     Number(f64),
+}
+
+/// As it is written in settings.
+impl fmt::Display for PadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstElement => f.write_str("first_element"),
+            Self::Zero => f.write_str("zero"),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
 }
 
 /// The bytes of one element, the first ones.

@@ -28,6 +28,17 @@ pub struct BatchingOptions {
     pub preserve_ordering: bool,
 }
 
+impl BatchingOptions {
+    /// How batches are formed; never [`Mode::Off`].
+    pub fn mode(&self) -> Mode {
+        match (&self.pool.in_flight, &self.queue.tuning) {
+            (_, Tuning::LatencyTarget(_)) => Mode::LatencyTarget,
+            (InFlight::Adaptive(_), Tuning::Fixed) => Mode::Adaptive,
+            (InFlight::Threads, Tuning::Fixed) => Mode::Fixed,
+        }
+    }
+}
+
 /// How requests of different shapes share batches.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Padding {

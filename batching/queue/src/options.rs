@@ -1,5 +1,6 @@
 //! How a queue forms batches. The names are TensorFlow Serving's where it has one.
 
+use std::fmt;
 use std::time::Duration;
 
 use salver_batching_tune::LatencyTargetOptions;
@@ -100,6 +101,40 @@ pub enum Tuning {
     Fixed,
     /// They are found; those of the options are upper bounds, and `batch_timeout` does not count.
     LatencyTarget(LatencyTargetOptions),
+}
+
+/// As it is written in settings.
+impl fmt::Display for TimeoutAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reject => "reject",
+            Self::Delay => "delay",
+        })
+    }
+}
+
+/// As it is written in settings.
+impl fmt::Display for PriorityMixing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PadToMax => "pad_to_max",
+            Self::PadToNextAllowed => "pad_to_next_allowed",
+            Self::Isolate => "isolate",
+            Self::Merge => "merge",
+        })
+    }
+}
+
+/// As it is written in settings.
+impl fmt::Display for BatchPadding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PadUp => "pad_up",
+            Self::BatchDown => "batch_down",
+            Self::MinimizeCostPerRequest => "minimize_cost_per_request",
+            Self::Disabled => "disabled",
+        })
+    }
 }
 
 /// TensorFlow Serving's defaults: 1000 rows, no wait, 10 batches.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem;
 use std::time::{Duration, Instant};
 
+use salver_batching_tune::Limits;
 use salver_core_status::Status;
 
 use crate::agenda::Agenda;
@@ -164,6 +165,12 @@ impl<T: Task> Queue<T> {
         if self.rules.ran(padded_rows, took, waited, left, now) {
             self.list_all();
         }
+    }
+
+    /// The size and the wait that were found, and that batches are formed by now; `None` where they are said, by
+    /// [`Tuning::Fixed`](crate::Tuning).
+    pub fn limits(&self) -> Option<Limits> {
+        self.rules.limits()
     }
 
     /// Takes no more tasks; those that wait are ready at once.

@@ -33,6 +33,11 @@ impl Rules {
         Ok(Self { options, is_closed: false, cost: CostModel::default(), tuner, limits })
     }
 
+    /// What the tuner says; `None` where there is none.
+    pub(crate) fn limits(&self) -> Option<Limits> {
+        self.limits
+    }
+
     /// The level that a task is of.
     pub(crate) fn level_of<T: Task>(&self, task: &T) -> usize {
         let lowest = self.options.levels.len().saturating_sub(1);

@@ -158,12 +158,17 @@ impl<T: Task> Core<T> {
         self.slots.get(id).map(|slot| &slot.queue)
     }
 
+    /// How many batches may run at once now.
+    pub(crate) fn in_flight_limit(&self) -> usize {
+        self.limit.now()
+    }
+
     #[cfg(all(test, not(loom)))]
     pub(crate) fn seen(&self) -> Seen {
         Seen {
             has_room: self.has_room(),
             in_flight: self.in_flight,
-            limit: self.limit.now(),
+            limit: self.in_flight_limit(),
             is_ready: self.slots.ready() > 0,
             due: self.slots.due(),
             rejects_at: self.slots.rejects_at(),

@@ -36,6 +36,23 @@ pub enum InFlight {
     Adaptive(AdaptiveOptions),
 }
 
+impl QueueOrder {
+    /// Whether it goes by rank (`rank_queues`).
+    pub fn is_ranked(self) -> bool {
+        self == Self::Ranked
+    }
+}
+
+impl InFlight {
+    /// How the limit is found, where it is.
+    pub fn adaptive(&self) -> Option<&AdaptiveOptions> {
+        match self {
+            Self::Threads => None,
+            Self::Adaptive(options) => Some(options),
+        }
+    }
+}
+
 /// More threads than this are a mistake: each may hold a batch.
 const MAX_THREADS: usize = 4096;
 

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use salver_batching_queue::{Batch, Dropped, Queue, QueueOptions, Refused, Task, TimeoutAction};
+use salver_batching_tune::Limits;
 use salver_core_clock::Clock;
 use salver_core_status::Status;
 
@@ -83,6 +84,12 @@ impl<T: Task> Scheduler<T> {
         }
         let (slot, gone) = self.owner.pool.core.lock().add(queue, Arc::clone(&consumer), can_reject);
         Ok(QueueHandle { owner: Arc::clone(&self.owner), slot, gone, consumer })
+    }
+
+    /// How many batches may run at once now: as many as there are threads, or what
+    /// [`InFlight::Adaptive`](crate::InFlight) has found.
+    pub fn in_flight_limit(&self) -> usize {
+        self.owner.pool.core.lock().in_flight_limit()
     }
 
     /// Looks at the clock: for a clock that jumps, as in a test.
@@ -174,6 +181,11 @@ impl<T: Task> QueueHandle<T> {
     /// How many tasks of one row could be scheduled now.
     pub fn capacity(&self) -> usize {
         self.look(Queue::capacity)
+    }
+
+    /// What was found of size and wait, as [`Queue::limits`].
+    pub fn limits(&self) -> Option<Limits> {
+        self.owner.pool.core.lock().queue(self.slot).and_then(Queue::limits)
     }
 
     /// The pool that it is of.

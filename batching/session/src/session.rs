@@ -33,7 +33,7 @@ pub struct Session {
     hashes: RandomState,
     alone: AtomicU64,
     /// Kept for others to share while this is there.
-    _pool: Arc<Scheduler<SessionTask>>,
+    pool: Arc<Scheduler<SessionTask>>,
 }
 
 /// One signature.
@@ -131,7 +131,7 @@ impl Session {
         }
         warn_where_none(names, &doors);
         let (clock, hashes) = (Arc::clone(pools.clock()), RandomState::new());
-        Ok(Self { options, doors, clock, hashes, alone: AtomicU64::new(0), _pool: pool })
+        Ok(Self { options, doors, clock, hashes, alone: AtomicU64::new(0), pool })
     }
 
     /// The options in effect.
@@ -163,9 +163,11 @@ impl Session {
             name: door.front.spec.name.clone(),
             not_batched: door.queue.as_ref().err().cloned(),
             waiting: door.queue.as_ref().map_or(0, |line| line.queue.len()),
+            found: door.queue.as_ref().ok().and_then(|line| line.queue.limits()),
         };
         let signatures = self.doors.iter().map(signature).collect();
-        BatchingStatus { options: self.options.clone(), signatures }
+        let in_flight_limit = self.pool.in_flight_limit();
+        BatchingStatus { options: self.options.clone(), in_flight_limit, signatures }
     }
 
     /// Runs a call to its outputs, with others. `may_run_here`: on the calling thread where nobody else waits. A future

@@ -1,6 +1,7 @@
 //! What a session tells of itself.
 
 use salver_batching_parameters::BatchingOptions;
+use salver_batching_tune::Limits;
 
 use crate::NotBatched;
 
@@ -9,6 +10,8 @@ use crate::NotBatched;
 pub struct BatchingStatus {
     /// The options in effect.
     pub options: BatchingOptions,
+    /// How many batches of its pool may run at once now: in the adaptive mode, what was found.
+    pub in_flight_limit: usize,
     /// The model's signatures, in their order.
     pub signatures: Vec<SignatureStatus>,
 }
@@ -22,4 +25,6 @@ pub struct SignatureStatus {
     pub not_batched: Option<NotBatched>,
     /// How many requests, or parts of large ones, wait.
     pub waiting: usize,
+    /// Size and wait as they were found for a latency target; `None` in other modes.
+    pub found: Option<Limits>,
 }

@@ -102,6 +102,29 @@ fn words_of_other_servers_mean_the_same() {
 }
 
 #[test]
+fn words_are_written_as_they_are_read() {
+    for word in ["off", "fixed", "adaptive", "latency_target"] {
+        assert_eq!(parameters(&format!("mode = {word}")).mode.unwrap().to_string(), word);
+    }
+    for word in ["pad_up", "batch_down", "minimize_cost_per_request", "disabled"] {
+        let said = parameters(&format!("batch_padding_policy = {word}"));
+        assert_eq!(said.batch_padding_policy.unwrap().to_string(), word);
+    }
+    for word in ["pad_to_max", "pad_to_next_allowed", "isolate", "merge"] {
+        let said = parameters(&format!("mixed_priority_batching_policy = {word}"));
+        assert_eq!(said.mixed_priority_batching_policy.unwrap().to_string(), word);
+    }
+    for word in ["reject", "delay"] {
+        let said = parameters(&format!("default_queue_policy.timeout_action = {word}"));
+        let policy = said.default_queue_policy.unwrap();
+        assert_eq!(policy.timeout_action.unwrap().to_string(), word);
+    }
+    for word in ["first_element", "zero", "-1.5", "7"] {
+        assert_eq!(parameters(&format!("padding_value = {word}")).padding_value.unwrap().to_string(), word);
+    }
+}
+
+#[test]
 fn a_latency_target_says_the_mode() {
     assert_eq!(parameters("latency_target = 20ms").mode, Some(Mode::LatencyTarget));
     assert_eq!(parameters("latency_target = 20ms; mode = off").mode, Some(Mode::Off));

@@ -10,7 +10,7 @@ use salver_core_status::Code;
 
 use super::arbitrary::parameters as any_parameters;
 use super::{parameters, resolved};
-use crate::Parameters;
+use crate::{Mode, Parameters};
 
 #[test]
 fn who_says_nothing_gets_tensorflow_serving_s_defaults() {
@@ -22,6 +22,18 @@ fn who_says_nothing_gets_tensorflow_serving_s_defaults() {
         (options.pool.in_flight, options.padding, options.preserve_ordering),
         (InFlight::Threads, None, false)
     );
+}
+
+#[test]
+fn the_mode_is_that_which_was_said_or_follows() {
+    for (text, mode) in [
+        ("", Mode::Fixed),
+        ("mode = fixed", Mode::Fixed),
+        ("mode = adaptive", Mode::Adaptive),
+        ("latency_target = 5ms", Mode::LatencyTarget),
+    ] {
+        assert_eq!(resolved(text).mode(), mode, "{text}");
+    }
 }
 
 #[test]
@@ -283,7 +295,7 @@ proptest! {
                     prop_assert!(level.max_execution_batch_size <= level.max_batch_size);
                 }
             }
-            Ok(None) => prop_assert_eq!(said.mode, Some(crate::Mode::Off)),
+            Ok(None) => prop_assert_eq!(said.mode, Some(Mode::Off)),
             Err(status) => prop_assert_eq!(status.code(), Code::InvalidArgument),
         }
     }

@@ -106,6 +106,7 @@ fn a_queue_with_a_latency_target_goes_by_what_is_found() {
     let target = LatencyTargetOptions { target: ms(20), max_batch_size: 8, allowed_batch_sizes: Vec::new() };
     let tuning = Tuning::LatencyTarget(target);
     let mut fixture = Fixture::new(QueueOptions { tuning, ..options(level(8)) });
+    assert_eq!(fixture.queue.limits().map(|limits| limits.batch_size), Some(1));
     fixture.push(item(0, 1));
     // Its own timeout does not count: a lone task never waits.
     assert_eq!(fixture.take(), Some(vec![0]));
@@ -116,6 +117,7 @@ fn a_queue_with_a_latency_target_goes_by_what_is_found() {
             fixture.queue.ran(batch.padded_rows, ms(1), ms(number % 2), fixture.now);
         }
     }
+    assert!(fixture.queue.limits().unwrap().batch_size > 4, "{:?}", fixture.queue.limits());
     fixture.push_all(&[1; 8]);
     assert!(
         fixture.take_batch().unwrap().rows > 4,

@@ -1,10 +1,12 @@
 //! What is measured.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use salver_batching_queue::{Dropped, Level};
-use salver_batching_scheduler::Consumer;
+use salver_batching_queue::{Dropped, Level, Tuning};
+use salver_batching_scheduler::{Consumer, InFlight};
+use salver_batching_tune::{AdaptiveOptions, LatencyTargetOptions};
 use salver_core_observe::{Instrument, Metric};
 
 use super::super::*;
@@ -35,6 +37,33 @@ impl Instrument for Of {
     fn shift(&self, by: f64) {
         self.record(by);
     }
+}
+
+#[test]
+fn what_was_found_is_told_as_it_is_now() {
+    let tuning = LatencyTargetOptions {
+        target: Duration::from_secs(3600),
+        max_batch_size: 1000,
+        allowed_batch_sizes: vec![4, 1000],
+    };
+    let mut options = options();
+    options.queue.tuning = Tuning::LatencyTarget(tuning);
+    options.pool.in_flight = InFlight::Adaptive(AdaptiveOptions {
+        min_limit: 1.0,
+        max_limit: 2.0,
+        initial_limit: 2.0,
+        batches_to_average_over: 1,
+    });
+    let session = session(&Arithmetic::new(), options);
+    let found = |session: &Session| session.status().signatures[0].found.unwrap().batch_size;
+    assert_eq!((found(&session), session.status().in_flight_limit), (4, 2), "where it begins");
+    let mut limits = Vec::new();
+    for _ in 0..200 {
+        session.run_blocking(call(matrix(3, vec![1, 2, 3]))).unwrap();
+        limits.push(session.status().in_flight_limit);
+    }
+    assert!(limits.contains(&1), "it moves, whichever way: {limits:?}");
+    assert_eq!(session.status().signatures[1].found, None, "it is not batched");
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn a_signature_of_fixed_rows_is_not_batched_and_says_why() {
     let status = session.status();
     assert_eq!(status.signatures[0].not_batched, None);
     assert_eq!(status.signatures[1].not_batched, Some(reason));
+    assert_eq!(status.signatures[0].found, None, "size and wait are said");
     let direct = Call { signature: 1, outputs: vec![0], ..call(matrix(2, vec![1, 2])) };
     assert_eq!(session.run_blocking(copy(&direct)), unbatched(&direct));
 }

@@ -564,6 +564,78 @@ typedef struct {
     void (*close)(const void *context, uint64_t queue);
 } SalverBatchingV1;
 
+// A version that there should be.
+typedef struct {
+    // Its number, 0 or more.
+    int64_t number;
+    // Changes when the stored data do, and only then. A version that failed is tried again when it does; one that is
+    // loaded stays as it is.
+    uint64_t revision;
+    // SALVER_OK; on anything else there is nothing to load it from, for the reason in `message`.
+    uint32_t code;
+    // Where the version's files are: an absolute path; its bytes as the file system has them. Looked at where `code` is
+    // SALVER_OK.
+    SalverStr directory;
+    // What is wrong with it.
+    SalverStr message;
+} SalverAspiredVersion;
+
+// Which versions a stream should have. All of it is borrowed for the call.
+typedef struct {
+    // What clients call the model: not empty, and without a slash. Streams that a source never names are not touched.
+    SalverStr name;
+    // SALVER_OK; on anything else the source cannot tell, for the reason in `message`: what is loaded stays.
+    uint32_t code;
+    // Why the source cannot tell.
+    SalverStr message;
+    // The versions, no number twice.
+    const SalverAspiredVersion *versions;
+    // How many there are, at most 65,536. None unloads all.
+    size_t version_count;
+} SalverAspiredStream;
+
+// The server, as a source sees it: whoever is told which versions there should be. It lives as long as the process.
+typedef struct {
+    // Passed to the function below.
+    const void *context;
+    // Says which versions one stream should have, **all of them**: one that is left out is to be unloaded. From any
+    // thread. Returns soon: versions are loaded later, elsewhere. Repeating a call is harmless; of several calls for one
+    // stream the last counts.
+    //
+    // Fails, and changes nothing, with SALVER_INVALID_ARGUMENT where what is said cannot be, with
+    // SALVER_ALREADY_EXISTS where the stream is another source's, which may pass: say it again later;
+    // and with SALVER_CANCELLED where the source is being ended.
+    uint32_t (*set_aspired)(const void *context, const SalverAspiredStream *stream, const SalverErrorSink *error);
+} SalverTargetV1;
+
+// A kind of source, of which any number may be made. Every function must be there.
+typedef struct {
+    // Passed to the functions below.
+    const void *context;
+    // What the command line calls it: lower case. The plugin's note lists it.
+    SalverStr name;
+    // What it is, in a sentence.
+    SalverStr description;
+    // Makes a source and starts it. From here on it may call `target`, also during this call. On SALVER_OK,
+    // `source` is filled, perhaps with null; on anything else it is not looked at, and `target` is not called again.
+    uint32_t (*create)(const void *context,
+                       const SalverParam *options,
+                       size_t option_count,
+                       const SalverTargetV1 *target,
+                       void **source,
+                       const SalverErrorSink *error);
+    // Ends a source. Called once; returns when no thread calls `target` any more, nor ever will. Unloads nothing.
+    void (*destroy)(const void *context, void *source);
+} SalverSourceV1;
+
+// The kinds of sources that a plugin has. Every function must be there.
+typedef struct {
+    // How many there are. Called after SalverPluginV1.start.
+    size_t (*count)(void);
+    // The one at `index`, below `count`. Called after `start`; the table lives as long as the process.
+    const SalverSourceV1 *(*source)(size_t index);
+} SalverSourcesV1;
+
 // Bytes of any value, borrowed: one element of a string tensor. No bytes may have a null pointer.
 typedef struct {
     // The first byte.
@@ -581,6 +653,9 @@ typedef struct {
 // The name of SalverBatchingV1, for the `table` of a SalverHostV1, which is NULL on a server that does not batch steps.
 #define SALVER_BATCHING_V1 "salver.batching/1"
 
+// The name of SalverSourcesV1 at the door, behind which there need be none.
+#define SALVER_SOURCES_V1 "salver.sources/1"
+
 #if defined(__x86_64__) && defined(__linux__)
 #define SALVER_TARGET "x86_64-linux"
 #elif defined(__aarch64__) && defined(__linux__)
@@ -594,6 +669,9 @@ typedef struct {
 #define SALVER_PLUGIN_NOTE(plugin_name, plugin_version, plugin_platforms)                                              \
     SALVER_NOTE_("abi=1\ndoor=c\nname=" plugin_name "\nversion=" plugin_version "\ntarget=" SALVER_TARGET             \
                  "\nsdk=c 1\nplatforms=" plugin_platforms "\n")
+// The same for a plugin with sources, whose names are a list like that of the platforms; either list may be "".
+#define SALVER_PLUGIN_NOTE_WITH_SOURCES(plugin_name, plugin_version, plugin_platforms, plugin_sources)                 \
+    SALVER_PLUGIN_NOTE(plugin_name, plugin_version, plugin_platforms "\nsources=" plugin_sources)
 #define SALVER_NOTE_(note_text)                                                                                        \
     __attribute__((section(".note.salver"), used, aligned(4))) static const struct {                                   \
         uint32_t name_size, text_size, kind;                                                                           \

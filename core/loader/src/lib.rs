@@ -90,6 +90,15 @@ pub struct AspiredVersions<D> {
 pub trait Target<D>: Send + Sync + 'static {
     /// Says which versions one stream should have.
     fn set_aspired(&self, aspired: AspiredVersions<D>);
+
+    /// The same, for a source that wants to know whether it counts, as far as the target can tell at once.
+    ///
+    /// # Errors
+    /// ALREADY_EXISTS: the stream is another source's. Nothing was changed; it may count when it is said again later.
+    fn offer(&self, aspired: AspiredVersions<D>) -> Result<(), Status> {
+        self.set_aspired(aspired);
+        Ok(())
+    }
 }
 
 /// A target that any number of sources can share.
@@ -101,6 +110,10 @@ impl<D: 'static, T: Target<D>> Target<D> for Weak<T> {
         if let Some(target) = self.upgrade() {
             target.set_aspired(aspired);
         }
+    }
+
+    fn offer(&self, aspired: AspiredVersions<D>) -> Result<(), Status> {
+        self.upgrade().map_or(Ok(()), |target| target.offer(aspired))
     }
 }
 
@@ -137,13 +150,11 @@ impl<A, Out> Adapted<A, Out> {
     }
 }
 
-impl<A, In, Out> Target<In> for Adapted<A, Out>
-where
-    A: SourceAdapter<In, Out>,
-    In: 'static,
-    Out: 'static,
-{
-    fn set_aspired(&self, aspired: AspiredVersions<In>) {
+impl<A, Out> Adapted<A, Out> {
+    fn adapt<In>(&self, aspired: AspiredVersions<In>) -> AspiredVersions<Out>
+    where
+        A: SourceAdapter<In, Out>,
+    {
         let AspiredVersions { stream, versions } = aspired;
         let versions = versions.map(|versions| {
             let convert = |Aspired { version, revision, data }| {
@@ -153,7 +164,22 @@ where
             };
             versions.into_iter().map(convert).collect()
         });
-        self.next.set_aspired(AspiredVersions { stream, versions });
+        AspiredVersions { stream, versions }
+    }
+}
+
+impl<A, In, Out> Target<In> for Adapted<A, Out>
+where
+    A: SourceAdapter<In, Out>,
+    In: 'static,
+    Out: 'static,
+{
+    fn set_aspired(&self, aspired: AspiredVersions<In>) {
+        self.next.set_aspired(self.adapt(aspired));
+    }
+
+    fn offer(&self, aspired: AspiredVersions<In>) -> Result<(), Status> {
+        self.next.offer(self.adapt(aspired))
     }
 }
 

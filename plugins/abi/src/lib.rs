@@ -2,8 +2,9 @@
 //!
 //! A plugin is a shared library. It hands the server a [`PluginV1`], a table of functions; the server hands it a
 //! [`HostV1`]. Tables lead to tables: a plugin has [`PlatformV1`]s, which load models, which are run through a
-//! [`ModelV1`]. Beside these there may be a [`PlatformMemoryV1`], which says what models take; and the server may offer a
-//! [`BatchingV1`], which runs steps of many requests at once.
+//! [`ModelV1`]. Beside these there may be a [`PlatformMemoryV1`], which says what models take, and a [`SourcesV1`], whose
+//! sources say which models there should be; and the server may offer a [`BatchingV1`], which runs steps of many requests
+//! at once.
 //!
 //! **A table never changes once released.** Nothing is added to it, nothing is taken away, no field changes its
 //! meaning. A new ability is a new table under a new name (`ModelV2`, `salver.stream/1`), which either side asks the
@@ -36,6 +37,7 @@ mod param;
 mod plugin;
 pub mod rust_door;
 mod signature;
+mod source;
 mod tensor;
 mod text;
 mod time;
@@ -51,6 +53,7 @@ pub use model::{ModelV1, Outputs, RunRequest};
 pub use param::{PARAM_BOOL, PARAM_FLOAT, PARAM_INT, PARAM_TEXT, Param};
 pub use plugin::{C_DOOR, LoadRequest, LoadedModel, PLUGIN_V1, PlatformV1, PluginV1, TableDoor};
 pub use signature::{ANY_RANK, OPTIONAL, Signature, Signatures, TensorSpec};
+pub use source::{AspiredStream, AspiredVersion, SOURCES_V1, SourceV1, SourcesV1, TargetV1};
 pub use tensor::*;
 pub use text::{Bytes, Malformed, Str, TextSink, array};
 pub use time::{instant_at, monotonic_ns};

@@ -13,7 +13,8 @@
 //! platforms=onnxruntime
 //! ```
 //!
-//! `door` is `rust` or `c`; `platforms` is a list with commas. Unknown keys are ignored.
+//! `door` is `rust` or `c`; `platforms` is a list with commas, and so is `sources`. One of these may be left out, or be
+//! empty. Unknown keys are ignored.
 
 /// The name of the section.
 pub const SECTION: &str = ".note.salver";

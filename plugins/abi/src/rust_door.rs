@@ -12,7 +12,7 @@ use abi_stable::library::{
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::VersionStrings;
 
-use crate::{PlatformMemoryV1, PluginV1};
+use crate::{PlatformMemoryV1, PluginV1, SourcesV1};
 
 /// The symbol of the root module.
 pub const SYMBOL: &str = "_1as_0lib_1header_0root_bmodule_bloader";
@@ -39,30 +39,47 @@ pub struct PluginRoot {
     #[sabi(last_prefix_field)]
     pub plugin_v1: extern "C" fn() -> *const PluginV1,
     pub platform_memory_v1: extern "C" fn() -> *const PlatformMemoryV1,
-}
-
-/// The tables as the first plugins have them. `abi_stable` lets a root with more fields pass for one with fewer, as when
-/// a server of that time opens a plugin of today, but not the other way round.
-#[doc(hidden)]
-pub mod first {
-    use super::*;
-
-    #[repr(C)]
-    #[derive(StableAbi)]
-    #[sabi(kind(Prefix(prefix_ref = PluginRootRef)))]
-    #[sabi(missing_field(option))]
-    pub struct PluginRoot {
-        #[sabi(last_prefix_field)]
-        pub plugin_v1: extern "C" fn() -> *const PluginV1,
-    }
-
-    /// How many fields there are.
-    pub(super) const FIELDS: usize = 1;
-
-    root_module!(PluginRootRef);
+    pub sources_v1: extern "C" fn() -> *const SourcesV1,
 }
 
 root_module!(PluginRootRef);
+
+/// The tables as plugins of another time have them: the first few of today's. `abi_stable` lets a root with more fields
+/// pass for one with fewer, as when a server of that time opens a plugin of today, but not the other way round.
+macro_rules! root_of_old {
+    ($time:ident, $count:literal, $($field:ident: $table:ty),*) => {
+        #[doc(hidden)]
+        pub mod $time {
+            use super::*;
+
+            #[repr(C)]
+            #[derive(StableAbi)]
+            #[sabi(kind(Prefix(prefix_ref = PluginRootRef)))]
+            #[sabi(missing_field(option))]
+            pub struct PluginRoot {
+                #[sabi(last_prefix_field)]
+                pub plugin_v1: extern "C" fn() -> *const PluginV1,
+                $(pub $field: extern "C" fn() -> *const $table,)*
+            }
+
+            root_module!(PluginRootRef);
+
+            /// The tables behind the door, if it has these and no more.
+            pub(super) fn open(header: &'static LibHeader) -> Option<Tables> {
+                let root = header.init_root_module::<PluginRootRef>().ok()?;
+                if root.0.field_accessibility().at($count).is_accessible() {
+                    return None;
+                }
+                let tables = Tables { plugin: root.plugin_v1()(), ..Tables::NONE };
+                $(let tables = Tables { $field: root.$field().map_or(std::ptr::null(), |table| table()), ..tables };)*
+                Some(tables)
+            }
+        }
+    };
+}
+
+root_of_old!(first, 1,);
+root_of_old!(second, 2, platform_memory_v1: PlatformMemoryV1);
 
 /// A plugin as the macro of the SDK describes it to [`__rust_door!`](crate::__rust_door).
 #[doc(hidden)]
@@ -71,6 +88,8 @@ pub trait RustPlugin {
     const TABLE: &'static PluginV1;
     /// What its models take, where it says that.
     const MEMORY: Option<&'static PlatformMemoryV1> = None;
+    /// Its kinds of sources, where it has any.
+    const SOURCES: Option<&'static SourcesV1> = None;
 }
 
 /// What the symbol is.
@@ -90,7 +109,8 @@ extern "C" fn construct<P: RustPlugin>() -> RootModuleResult {
 
 fn root<P: RustPlugin>() -> PluginRootRef {
     // Leaked, as the library is: the loader calls this once.
-    PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P> }.leak_into_prefix()
+    PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P>, sources_v1: sources::<P> }
+        .leak_into_prefix()
 }
 
 extern "C" fn table<P: RustPlugin>() -> *const PluginV1 {
@@ -101,13 +121,24 @@ extern "C" fn memory<P: RustPlugin>() -> *const PlatformMemoryV1 {
     P::MEMORY.map_or(std::ptr::null(), std::ptr::from_ref)
 }
 
+extern "C" fn sources<P: RustPlugin>() -> *const SourcesV1 {
+    P::SOURCES.map_or(std::ptr::null(), std::ptr::from_ref)
+}
+
 /// What came through a door. Whether the pointers lead to tables is not known yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Tables {
     /// The plugin's own.
     pub plugin: *const PluginV1,
     /// What its models take; null where the plugin does not offer it.
-    pub memory: *const PlatformMemoryV1,
+    pub platform_memory_v1: *const PlatformMemoryV1,
+    /// Its kinds of sources; null where the plugin does not offer any.
+    pub sources_v1: *const SourcesV1,
+}
+
+impl Tables {
+    const NONE: Self =
+        Self { plugin: std::ptr::null(), platform_memory_v1: std::ptr::null(), sources_v1: std::ptr::null() };
 }
 
 /// Why the Rust door stayed shut.
@@ -146,17 +177,15 @@ pub fn open(path: &Path) -> Result<Tables, DoorError> {
     let header = lib_header_from_path(path).map_err(|error| shorten(&error))?;
     let error = match header.init_root_module::<PluginRootRef>() {
         Ok(root) => {
-            let memory = root.platform_memory_v1().map_or(std::ptr::null(), |memory| memory());
-            return Ok(Tables { plugin: root.plugin_v1()(), memory });
+            return Ok(Tables {
+                plugin: root.plugin_v1()(),
+                platform_memory_v1: root.platform_memory_v1().map_or(std::ptr::null(), |table| table()),
+                sources_v1: root.sources_v1().map_or(std::ptr::null(), |table| table()),
+            });
         }
         Err(error) => error,
     };
-    match header.init_root_module::<first::PluginRootRef>() {
-        Ok(root) if !root.0.field_accessibility().at(first::FIELDS).is_accessible() => {
-            Ok(Tables { plugin: root.plugin_v1()(), memory: std::ptr::null() })
-        }
-        _ => Err(shorten(&error)),
-    }
+    second::open(header).or_else(|| first::open(header)).ok_or_else(|| shorten(&error))
 }
 
 fn shorten(error: &LibraryError) -> DoorError {

@@ -50,6 +50,11 @@ fn the_tables_are_where_the_released_layout_says() {
         PlatformMemoryV1 { estimate, resources, trim }
         StepV1 { model, version, name, step, options, option_count }
         BatchingV1 { context, open, run, release, close }
+        SourcesV1 { count, source }
+        SourceV1 { context, name, description, create, destroy }
+        TargetV1 { context, set_aspired }
+        AspiredStream { name, code, message, versions, version_count }
+        AspiredVersion { number, revision, code, directory, message }
     };
     // The prefix of Rust's door aside, which `abi_stable` lays out.
     let is_table = |line: &&str| {
@@ -107,6 +112,7 @@ fn no_number_changes() {
 fn no_name_changes() {
     assert_eq!((ABI_MAJOR, PLUGIN_V1, C_DOOR), (1, "salver.plugin/1", "salver_plugin_table"));
     assert_eq!((PLATFORM_MEMORY_V1, BATCHING_V1), ("salver.platform-memory/1", "salver.batching/1"));
+    assert_eq!(SOURCES_V1, "salver.sources/1");
     assert_eq!((note::SECTION, note::OWNER, note::TYPE), (".note.salver", "Salver", 1));
     assert_eq!(rust_door::SYMBOL, "_1as_0lib_1header_0root_bmodule_bloader");
 }

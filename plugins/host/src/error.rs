@@ -151,6 +151,16 @@ pub enum Error {
         /// The platforms' name.
         name: String,
     },
+    /// A source of this name is open already, from another file.
+    #[error("{} and {} both have source {}", Shown(path), Shown(other), Quoted(name))]
+    SameSource {
+        /// The file.
+        path: PathBuf,
+        /// The file that is open, or the same one.
+        other: PathBuf,
+        /// The sources' name.
+        name: String,
+    },
 }
 
 impl ErrorCode for Error {
@@ -169,7 +179,9 @@ impl ErrorCode for Error {
             | Error::Layout { .. }
             | Error::Sdk { .. } => Code::FailedPrecondition,
             Error::Start { source, .. } => source.code(),
-            Error::SameName { .. } | Error::SamePlatform { .. } => Code::AlreadyExists,
+            Error::SameName { .. } | Error::SamePlatform { .. } | Error::SameSource { .. } => {
+                Code::AlreadyExists
+            }
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Inspection {
     pub sdk: String,
     /// The names of its platforms.
     pub platforms: Vec<String>,
+    /// The names of its kinds of sources.
+    pub sources: Vec<String>,
 }
 
 /// How a plugin hands out its tables.
@@ -202,8 +204,19 @@ fn parse_text(path: &Path, text: &str) -> Result<Inspection, String> {
             false => Err(format!("{value:?} is not a name: lower-case letters, digits, `-`, `_` and `.`")),
         }
     };
+    // A list that may be missing, or empty.
+    let names = |wanted: &str| {
+        let prefix = format!("{wanted}=");
+        if !text.lines().any(|line| line.strip_prefix(&prefix).is_some_and(|list| !list.is_empty())) {
+            return Ok(Vec::new());
+        }
+        value(wanted)?.split(',').map(|one| name(one.to_owned())).collect::<Result<Vec<_>, _>>()
+    };
     let abi = value("abi")?;
-    let platforms = value("platforms")?;
+    let (platforms, sources) = (names("platforms")?, names("sources")?);
+    if platforms.is_empty() && sources.is_empty() {
+        return Err("it lists neither `platforms` nor `sources`".to_owned());
+    }
     Ok(Inspection {
         path: path.to_owned(),
         name: name(value("name")?)?,
@@ -216,10 +229,8 @@ fn parse_text(path: &Path, text: &str) -> Result<Inspection, String> {
         },
         target: value("target")?,
         sdk: value("sdk")?,
-        platforms: platforms
-            .split(',')
-            .map(|platform| name(platform.to_owned()))
-            .collect::<Result<_, _>>()?,
+        platforms,
+        sources,
     })
 }
 
@@ -251,7 +262,23 @@ mod tests {
         bytes.extend(section(b"Salver\0\0", &format!("{TEXT}\0")));
         let inspection = parse_text(Path::new("x.so"), &parse_note(&bytes).unwrap()).unwrap();
         assert_eq!((inspection.name.as_str(), inspection.abi, inspection.door), ("axb", 1, Door::C));
-        assert_eq!(inspection.platforms, ["one", "two"]);
+        assert_eq!((inspection.platforms, inspection.sources), (vec!["one".into(), "two".into()], vec![]));
+    }
+
+    #[test]
+    fn a_plugin_may_have_sources_alone_but_not_nothing() {
+        let read = |text: &str| {
+            let read = parse_text(Path::new("x.so"), &TEXT.replace("platforms=one,two", text));
+            read.map(|inspection| (inspection.platforms, inspection.sources))
+        };
+        let sources = Ok((vec![], vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(read("sources=a,b"), sources);
+        assert_eq!(read("platforms=\nsources=a,b"), sources);
+        for text in ["platforms=", "sources=", "platforms=\nsources="] {
+            assert_eq!(read(text), Err("it lists neither `platforms` nor `sources`".to_owned()), "{text}");
+        }
+        assert!(read("sources=a,,b").is_err());
+        assert_eq!(read("sources=a\nsources=b"), Err("`sources` is there twice".to_owned()));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Finds, inspects, opens and checks plugin libraries, and presents them as platforms.
+//! Finds, inspects, opens and checks plugin libraries, and presents them as platforms and sources.
 //!
 //! [`inspect`] says what a library is without running any of its code. [`Plugins`] opens libraries, and presents what
-//! they offer as [`Platform`](salver_core_platform::Platform)s like any other. What a plugin does wrong is an
-//! [`Error`] or a `Status` that names it; the server goes on.
+//! they offer as [`Platform`](salver_core_platform::Platform)s and [`Source`](salver_core_loader::Source)s like any other.
+//! What a plugin does wrong is an [`Error`] or a `Status` that names it; the server goes on.
 //!
 //! Everything that comes back from a plugin is checked before it is used: pointers, numbers, shapes, sizes, how many
 //! there are. What cannot be checked, that a pointer leads to as many bytes as are said, is the plugin's promise.
@@ -41,6 +41,7 @@ mod rebuild;
 mod services;
 mod signatures;
 mod sink;
+mod source;
 mod tables;
 
 pub use error::Error;
@@ -48,3 +49,4 @@ pub use inspect::{Door, Inspection, inspect};
 pub use plugins::{Plugin, Plugins};
 pub use rebuild::Backoff;
 pub use services::{HostServices, MetricKind, NoMetrics, PluginMetrics};
+pub use source::{PluginSource, SourceKind};

@@ -14,10 +14,16 @@ use crate::memory::Memory;
 use crate::neighbours::{self, Clash};
 use crate::platform::{PluginPlatform, Table};
 use crate::sink::Said;
-use crate::{Error, HostServices, tables};
+use crate::{Error, HostServices, SourceKind, tables};
+
+/// What a plugin offers, checked.
+pub(crate) struct Offers {
+    pub(crate) platforms: Vec<PluginPlatform>,
+    pub(crate) sources: Vec<SourceKind>,
+}
 
 /// Opens the library that `plugin` describes, for good, and starts the plugin.
-pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Vec<PluginPlatform>, Error> {
+pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Offers, Error> {
     let path = &plugin.path;
     if let Some(Clash { needed, loaded }) = neighbours::clash(path) {
         return Err(Error::Clash { path: path.clone(), needed, loaded });
@@ -43,14 +49,10 @@ pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Vec<P
     else {
         return Err(bad("the plugin's lacks a function".to_owned()));
     };
-    let memory = match tables.memory {
-        memory if memory.is_null() => None,
-        // SAFETY: as above.
-        memory => Some(
-            unsafe { one(memory) }
-                .ok_or_else(|| bad(format!("`{}` is misaligned", abi::PLATFORM_MEMORY_V1)))?,
-        ),
-    };
+    // SAFETY: as above.
+    let memory = unsafe { offered(tables.platform_memory_v1, abi::PLATFORM_MEMORY_V1) }.map_err(bad)?;
+    // SAFETY: as above.
+    let sources = unsafe { offered(tables.sources_v1, abi::SOURCES_V1) }.map_err(bad)?;
     let mut said = Said::default();
     let sink = said.error_sink();
     // SAFETY: the tables live as long as the process, the sink as long as the call.
@@ -82,7 +84,63 @@ pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Vec<P
         let table = Table { plugin: Arc::clone(&name), context: table.context, probe, load, memory };
         Ok(PluginPlatform { name: wanted.clone(), table })
     };
-    plugin.platforms.iter().enumerate().map(checked).collect::<Result<_, _>>().map_err(bad)
+    let platforms =
+        plugin.platforms.iter().enumerate().map(checked).collect::<Result<_, _>>().map_err(bad)?;
+    // SAFETY: the plugin is started.
+    let sources = unsafe { kinds_of_sources(plugin, &name, sources) }.map_err(bad)?;
+    Ok(Offers { platforms, sources })
+}
+
+/// The kinds of sources behind the table, which are those that the note lists.
+///
+/// # Safety
+/// The plugin is started.
+unsafe fn kinds_of_sources(
+    plugin: &Inspection,
+    name: &Arc<str>,
+    table: Option<&abi::SourcesV1>,
+) -> Result<Vec<SourceKind>, String> {
+    let listed = &plugin.sources;
+    let Some(table) = table else {
+        return match listed.is_empty() {
+            true => Ok(Vec::new()),
+            false => Err(format!("it does not offer `{}`, its note lists sources", abi::SOURCES_V1)),
+        };
+    };
+    let (Some(count), Some(source)) = (table.count, table.source) else {
+        return Err(format!("`{}` lacks a function", abi::SOURCES_V1));
+    };
+    // SAFETY: the plugin is started, by the caller's promise; here and below.
+    let count = unsafe { count() };
+    if count != listed.len() {
+        return Err(format!("it has {count} sources, its note lists {}", listed.len()));
+    }
+    let checked = |(index, wanted): (usize, &String)| {
+        // SAFETY: as above, and there are more sources than `index`.
+        let table = unsafe { one(source(index)) };
+        let table = table.ok_or_else(|| format!("source {index} is null or misaligned"))?;
+        // SAFETY: a plugin promises that its texts are valid; here and below.
+        let found = unsafe { table.name.to_text() };
+        if found != *wanted {
+            return Err(format!("source {index} is called {found:?}, the note lists {wanted:?}"));
+        }
+        // SAFETY: as above.
+        let kind = unsafe { SourceKind::new(name, wanted, table) };
+        kind.ok_or_else(|| format!("source `{wanted}` lacks a function"))
+    };
+    listed.iter().enumerate().map(checked).collect()
+}
+
+/// A table that a plugin need not have.
+///
+/// # Safety
+/// As [`one`].
+unsafe fn offered<T>(table: *const T, name: &str) -> Result<Option<&'static T>, String> {
+    if table.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise is this function's.
+    unsafe { one(table) }.map(Some).ok_or_else(|| format!("`{name}` is misaligned"))
 }
 
 fn c_door(path: &Path, library: &Library) -> Result<rust_door::Tables, Error> {
@@ -96,8 +154,10 @@ fn c_door(path: &Path, library: &Library) -> Result<rust_door::Tables, Error> {
         return Err(Error::BadTable { path: path.to_owned(), what });
     }
     // SAFETY: as above.
-    let memory = unsafe { door(abi::Str::new(abi::PLATFORM_MEMORY_V1)) };
-    Ok(rust_door::Tables { plugin: table.cast(), memory: memory.cast() })
+    let platform_memory_v1 = unsafe { door(abi::Str::new(abi::PLATFORM_MEMORY_V1)) }.cast();
+    // SAFETY: as above.
+    let sources_v1 = unsafe { door(abi::Str::new(abi::SOURCES_V1)) }.cast();
+    Ok(rust_door::Tables { plugin: table.cast(), platform_memory_v1, sources_v1 })
 }
 
 fn door_error(path: &Path, error: DoorError) -> Error {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use salver_core_platform::Platform;
 
-use crate::{Error, HostServices, Inspection, inspect, library};
+use crate::{Error, HostServices, Inspection, SourceKind, inspect, library};
 
 /// An open plugin. Clones share it; the library stays open whatever happens to them.
 #[derive(Clone)]
@@ -17,6 +17,7 @@ pub struct Plugin(Arc<Opened>);
 struct Opened {
     inspection: Inspection,
     platforms: Vec<Arc<dyn Platform>>,
+    sources: Vec<SourceKind>,
     file: FileId,
 }
 
@@ -36,6 +37,11 @@ impl Plugin {
     pub fn platforms(&self) -> &[Arc<dyn Platform>] {
         &self.0.platforms
     }
+
+    /// The plugin's kinds of sources.
+    pub fn sources(&self) -> &[SourceKind] {
+        &self.0.sources
+    }
 }
 
 impl std::fmt::Debug for Plugin {
@@ -44,7 +50,7 @@ impl std::fmt::Debug for Plugin {
     }
 }
 
-/// The plugins of a server: no name twice, and no platform's name twice.
+/// The plugins of a server: no name twice, and no platform's or source's name twice.
 #[derive(Debug)]
 pub struct Plugins {
     services: HostServices,
@@ -60,8 +66,8 @@ impl Plugins {
         Self { services, opened: Mutex::default(), kept_apart: Vec::new(), apart: Mutex::default() }
     }
 
-    /// Has [`search`](Self::search) pass over plugins all of whose platforms are among these: none of their code runs in
-    /// this process, and [`apart`](Self::apart) says which there are.
+    /// Has [`search`](Self::search) pass over plugins all of whose platforms are among these, and that have no sources: none
+    /// of their code runs in this process, and [`apart`](Self::apart) says which there are.
     #[must_use]
     pub fn keep_apart(self, platforms: Vec<String>) -> Self {
         Self { kept_apart: platforms, ..self }
@@ -123,8 +129,11 @@ impl Plugins {
             return Ok(false);
         }
         let inspection = inspect(path)?;
-        let platforms = &inspection.platforms;
-        if platforms.is_empty() || platforms.iter().any(|name| !self.kept_apart.contains(name)) {
+        let Inspection { platforms, sources, .. } = &inspection;
+        if platforms.is_empty()
+            || !sources.is_empty()
+            || platforms.iter().any(|name| !self.kept_apart.contains(name))
+        {
             return Ok(false);
         }
         // In the order in which `open` locks them.
@@ -149,6 +158,12 @@ impl Plugins {
         let opened = self.opened.lock();
         opened.iter().flat_map(|plugin| plugin.platforms()).map(Arc::clone).collect()
     }
+
+    /// The kinds of sources of all open plugins, in the order in which they were opened.
+    pub fn sources(&self) -> Vec<SourceKind> {
+        let opened = self.opened.lock();
+        opened.iter().flat_map(|plugin| plugin.sources()).cloned().collect()
+    }
 }
 
 /// The libraries directly in `directory`, by name.
@@ -162,21 +177,36 @@ fn libraries(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 fn check_names(opened: &[Plugin], apart: &[Inspection], new: &Inspection) -> Result<(), Error> {
     let path = || new.path.clone();
+    let same_platform = |other, name| Error::SamePlatform { path: path(), other, name };
+    let same_source = |other, name| Error::SameSource { path: path(), other, name };
     for open in opened.iter().map(Plugin::inspection).chain(apart) {
         let other = open.path.clone();
         if open.name == new.name {
             return Err(Error::SameName { path: path(), other, name: new.name.clone() });
         }
         if let Some(name) = new.platforms.iter().find(|name| open.platforms.contains(name)) {
-            return Err(Error::SamePlatform { path: path(), other, name: name.clone() });
+            return Err(same_platform(other, name.clone()));
+        }
+        if let Some(name) = new.sources.iter().find(|name| open.sources.contains(name)) {
+            return Err(same_source(other, name.clone()));
         }
     }
-    let mut names: Vec<_> = new.platforms.iter().collect();
-    names.sort();
-    match names.windows(2).find(|pair| pair.first() == pair.last()).and_then(<[_]>::first) {
-        Some(name) => Err(Error::SamePlatform { path: path(), other: path(), name: (*name).clone() }),
-        None => Ok(()),
+    match (twice(&new.platforms), twice(&new.sources)) {
+        (Some(name), _) => Err(same_platform(path(), name)),
+        (None, Some(name)) => Err(same_source(path(), name)),
+        (None, None) => Ok(()),
     }
+}
+
+/// A name that is there more than once.
+fn twice(names: &[String]) -> Option<String> {
+    let mut names: Vec<_> = names.iter().collect();
+    names.sort();
+    names
+        .windows(2)
+        .find(|pair| pair.first() == pair.last())
+        .and_then(<[_]>::first)
+        .map(|name| (*name).clone())
 }
 
 fn open_once(inspection: Inspection, file: FileId, services: &HostServices) -> Result<Plugin, Error> {
@@ -184,12 +214,12 @@ fn open_once(inspection: Inspection, file: FileId, services: &HostServices) -> R
     if let Some(plugin) = all.iter().find(|plugin| plugin.0.file == file) {
         return Ok(plugin.clone());
     }
-    let platforms = library::open(&inspection, services)?.into_iter();
-    let platforms: Vec<_> = platforms.map(|platform| Arc::new(platform) as Arc<dyn Platform>).collect();
+    let library::Offers { platforms, sources } = library::open(&inspection, services)?;
+    let platforms = platforms.into_iter().map(|platform| Arc::new(platform) as Arc<dyn Platform>).collect();
     tracing::debug!(
         path = %inspection.path.display(), plugin = inspection.name, version = inspection.version, "opened a plugin"
     );
-    let plugin = Plugin(Arc::new(Opened { inspection, platforms, file }));
+    let plugin = Plugin(Arc::new(Opened { inspection, platforms, sources, file }));
     all.push(plugin.clone());
     Ok(plugin)
 }

@@ -14,8 +14,9 @@ use salver_core_tensor::Tensor;
 use salver_plugins_abi as abi;
 
 use crate::outputs::describe;
+use crate::said::{check, sink};
 use crate::{host, model};
-use answer::{check, outputs, sink};
+use answer::outputs;
 
 /// The server's; where it offers none, every step is run by itself. Not called before the plugin is started.
 pub(crate) fn batcher() -> &'static Arc<dyn Batcher> {

@@ -6,13 +6,16 @@ use salver_core_platform::Platform;
 use salver_core_status::{Quoted, Status};
 use salver_plugins_abi as abi;
 
-use crate::{guard, host, log, platform};
+use crate::{guard, host, log, platform, source};
 
 /// What `export_plugin!` was given.
 #[doc(hidden)]
 pub trait Declaration: 'static {
     /// Makes the platforms, each with its name in the note.
     fn platforms() -> Vec<(&'static str, Box<dyn Platform>)>;
+
+    /// The kinds of sources.
+    fn sources() -> Vec<source::Declared>;
 }
 
 /// The platforms' tables, from `start` on. One for the library, as there is one plugin in it.
@@ -38,6 +41,7 @@ unsafe extern "C" fn start<D: Declaration>(tables: *const abi::HostV1, error: *c
         let platforms = D::platforms().into_iter().map(checked).collect::<Result<_, _>>()?;
         let once = PLATFORMS.set(platforms);
         once.map_err(|_| Status::failed_precondition("the plugin is started already"))?;
+        source::set(D::sources());
         Ok(abi::OK)
     };
     // SAFETY: the server passes a sink for the call.

@@ -14,7 +14,7 @@ use syn::{Expr, Fields, Item, ItemConst, ItemStruct, Type, Visibility};
 use crate::header::CONTRACT;
 
 /// The files of the contract, in the order in which one builds on the other.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "code",
     "text",
     "tensor",
@@ -25,6 +25,7 @@ const FILES: [&str; 12] = [
     "plugin",
     "memory",
     "batching",
+    "source",
     "note",
     "rust_door",
 ];

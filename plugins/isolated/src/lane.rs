@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(crate) enum Trouble {
     /// The model said so, or nothing was asked of it; the lane is as good as before.
     Failed(Status),
+    /// The request cannot be sent; the worker has heard nothing of it, but the lane may have lost what went before it.
+    Refused(Status),
     /// The worker is gone.
     Gone,
     /// The worker does not do what a worker does.
@@ -38,6 +40,16 @@ impl From<Broken> for Trouble {
             Broken::Closed => Trouble::Gone,
             other => Trouble::Wrong(other.to_string()),
         }
+    }
+}
+
+/// Why nothing was sent.
+fn unsent(broken: Broken) -> Trouble {
+    match broken {
+        Broken::TooLong(_) => Trouble::Refused(Status::resource_exhausted(format!(
+            "the request is too much for a process of its own: {broken}"
+        ))),
+        other => other.into(),
     }
 }
 
@@ -117,7 +129,7 @@ impl Lane {
         })
     }
 
-    /// Runs the model. A lane that returned [`Trouble::Gone`] or [`Trouble::Wrong`] is not used again.
+    /// Runs the model. A lane that returned anything but outputs or [`Trouble::Failed`] is not used again.
     pub(crate) fn run(
         &mut self,
         signature: &Signature,
@@ -142,7 +154,7 @@ impl Lane {
                 held.is_lent = false;
             }
         }
-        self.channel.send_with(&run, file.as_ref().map(|file| file.as_fd()))?;
+        self.channel.send_with(&run, file.as_ref().map(|file| file.as_fd())).map_err(unsent)?;
         let cancelled = self.inputs.as_ref().map(Segment::cancel_word);
         self.channel.receive(&mut self.received, || {
             if let Some(word) = cancelled.filter(|_| context.cancel.is_cancelled()) {
@@ -362,6 +374,20 @@ mod tests {
             panic!("it was taken")
         };
         assert!(what.contains("cannot be shared"), "{what}");
+    }
+
+    #[test]
+    fn a_request_that_says_too_much_is_refused_and_nobody_is_ended_for_it() {
+        let (here, there) = Channel::pair().unwrap();
+        let signature = Signature::predict(Vec::new(), Vec::new());
+        let long = "x".repeat(65 << 20);
+        let context = RunContext { request_id: &long, ..RunContext::default() };
+        let request = RunRequest { signature: 0, inputs: &[], outputs: &[], context };
+        let Err(Trouble::Refused(status)) = Lane::new(here).unwrap().run(&signature, &request) else {
+            panic!("it was sent")
+        };
+        assert_eq!(status.code(), salver_core_status::Code::ResourceExhausted);
+        assert!(matches!(there.receive(&mut Received::default(), || Ok(())), Err(Broken::Closed)));
     }
 
     #[test]

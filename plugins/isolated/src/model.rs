@@ -96,6 +96,7 @@ impl Model for IsolatedModel {
                 running.give_back(lane);
                 Err(status)
             }
+            Err(Trouble::Refused(status)) => Err(status),
             Err(Trouble::Gone) => Err(self.lost(&running)),
             Err(Trouble::Wrong(what)) => {
                 tracing::error!(model = %self.shared.id, what, "a model's process does what it must not, and is ended");

@@ -184,8 +184,12 @@ impl Outbox {
     fn start(socket: std::os::fd::OwnedFd) -> Self {
         let (says, said) = mpsc::sync_channel(WAITING);
         let channel = Channel::of(socket);
-        // Where the server is gone, the main thread ends the process.
-        std::thread::spawn(move || said.into_iter().try_for_each(|message| channel.send(&message)));
+        // What cannot be said the server would wait for.
+        std::thread::spawn(move || {
+            until_the_end(|| {
+                let _ = said.into_iter().try_for_each(|message| channel.send(&message));
+            });
+        });
         Self(says)
     }
 

@@ -5,6 +5,8 @@ use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 /// A piece of work that can be run together with others.
+///
+/// Its methods are called while a driver holds the lock of all its queues: they neither block nor panic, and are cheap.
 pub trait Task: Send + Sized + 'static {
     /// Which tasks it may share a batch with: those of an equal key. `()` where any may.
     type Key: Clone + Debug + Eq + Hash + Send + 'static;

@@ -84,7 +84,9 @@ pub(crate) fn check_threads(name: &str, threads: usize) -> Result<(), Status> {
         )));
     }
     if name.contains('\0') {
-        return Err(Status::invalid_argument("thread_pool_name contains a NUL, which no thread's name can"));
+        return Err(Status::invalid_argument(
+            "thread_pool_name contains a NUL, a name that a thread can have was wanted",
+        ));
     }
     Ok(())
 }

@@ -181,10 +181,89 @@ fn what_cannot_be_is_refused_with_name_and_value() {
     }
 }
 
+/// The names that whoever says one that is not known is told of.
+fn names() -> Vec<String> {
+    let status = Parameters::from_options(&written("zzzzzzzz = 1")).unwrap_err();
+    let names = status.message().split_once("there are: ").unwrap().1;
+    names.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn whatever_is_wrong_of_any_parameter_is_refused_by_its_name() {
+    // What is wrong by itself, and then what is wrong beside others.
+    let wrong = [
+        ("mode", "mode = fast"),
+        ("mode", "mode = 1"),
+        ("max_batch_size", "max_batch_size = many"),
+        ("max_batch_size", "max_batch_size = 0"),
+        ("batch_timeout", "batch_timeout = 2"),
+        ("batch_timeout", "batch_timeout = -2ms"),
+        ("batch_timeout_micros", "batch_timeout_micros = -1"),
+        ("batch_timeout_micros", "batch_timeout_micros = 2ms"),
+        ("max_enqueued_batches", "max_enqueued_batches = -1"),
+        ("max_enqueued_batches", "max_enqueued_batches = 0; enable_large_batch_splitting = true"),
+        ("num_batch_threads", "num_batch_threads = 0"),
+        ("num_batch_threads", "num_batch_threads = 4097"),
+        ("thread_pool_name", "thread_pool_name = 1"),
+        ("thread_pool_name", "thread_pool_name = a\0b"),
+        ("rank_queues", "rank_queues = high"),
+        ("allowed_batch_sizes", "allowed_batch_sizes = true"),
+        ("allowed_batch_sizes", "allowed_batch_sizes = 4,2"),
+        ("allowed_batch_sizes", "allowed_batch_sizes = 2,4; max_batch_size = 8"),
+        ("batch_padding_policy", "batch_padding_policy = up"),
+        ("pad_variable_length_inputs", "pad_variable_length_inputs = 1"),
+        ("padding_value", "padding_value = true; pad_variable_length_inputs = true"),
+        ("padding_value", "padding_value = NaN; pad_variable_length_inputs = true"),
+        ("padding_value", "padding_value = 0"),
+        ("unpad_outputs.NAME", "unpad_outputs.y = 1; pad_variable_length_inputs = true"),
+        ("unpad_outputs.NAME", "unpad_outputs.y = x"),
+        ("enable_large_batch_splitting", "enable_large_batch_splitting = 2"),
+        ("max_execution_batch_size", "max_execution_batch_size = 0; enable_large_batch_splitting = true"),
+        ("max_execution_batch_size", "max_execution_batch_size = 2000; enable_large_batch_splitting = true"),
+        ("max_execution_batch_size", "max_execution_batch_size = 4; max_batch_size = 8"),
+        ("latency_target", "latency_target = 5"),
+        ("latency_target", "latency_target = 5ms; mode = fixed"),
+        ("initial_in_flight_batches_limit", "initial_in_flight_batches_limit = few"),
+        ("initial_in_flight_batches_limit", "initial_in_flight_batches_limit = 0.5; mode = adaptive"),
+        ("initial_in_flight_batches_limit", "initial_in_flight_batches_limit = 1"),
+        ("batches_to_average_over", "batches_to_average_over = 0; mode = adaptive"),
+        ("batches_to_average_over", "batches_to_average_over = 10"),
+        ("preferred_batch_sizes", "preferred_batch_sizes = 0"),
+        ("preferred_batch_sizes", "preferred_batch_sizes = 1001"),
+        ("preserve_ordering", "preserve_ordering = 1"),
+        ("priority_levels", "priority_levels = 257"),
+        ("default_priority_level", "default_priority_level = 2"),
+        ("mixed_priority_batching_policy", "mixed_priority_batching_policy = mix"),
+        ("default_queue_policy.NAME", "default_queue_policy.timeout_action = drop"),
+        ("default_queue_policy.NAME", "default_queue_policy.default_timeout = 5"),
+        ("default_queue_policy.NAME", "default_queue_policy.allow_timeout_override = 1"),
+        ("default_queue_policy.NAME", "default_queue_policy.max_queue_size = -1"),
+        ("priority_queue_policy.LEVEL.NAME", "priority_queue_policy.1.max_queue_size = -1"),
+        (
+            "priority_queue_policy.LEVEL.NAME",
+            "priority_queue_policy.2.max_queue_size = 1; priority_levels = 1",
+        ),
+        ("levels.LEVEL.NAME", "levels.2.allowed_batch_sizes = 4,2"),
+        ("levels.LEVEL.NAME", "levels.3.max_batch_size = 1; priority_levels = 2"),
+    ];
+    for (name, text) in wrong {
+        let said = Parameters::from_options(&written(text));
+        let status = said.and_then(|said| said.resolve()).expect_err(text);
+        let field = name.split('.').next().unwrap();
+        assert!(
+            status.code() == Code::InvalidArgument && status.message().starts_with(field),
+            "{text}: {status}"
+        );
+        assert!(status.message().contains(" wanted"), "{text}: {status}");
+    }
+    for name in names() {
+        assert!(wrong.iter().any(|(field, _)| *field == name), "{name}");
+    }
+}
+
 #[test]
 fn the_names_that_are_shown_are_known() {
-    let status = Parameters::from_options(&written("zzzzzzzz = 1")).unwrap_err();
-    let names: Vec<_> = status.message().split_once("there are: ").unwrap().1.split(", ").collect();
+    let names = names();
     assert!(names.len() > 20, "{names:?}");
     for name in names {
         let name = name

@@ -185,6 +185,38 @@ async fn tensorflow_serving_s_file_of_parameters_is_heeded() {
     assert!(answer.text().contains('5') && answer.text().contains('4'), "{}", answer.text());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_found_for_a_target_or_a_limit_is_in_the_status_while_it_is_found() {
+    const MODELS: &[&str] = &["target", "adaptive"];
+    let Some(bundle) = Bundle::from_env() else { return };
+    let repository = Repository::new();
+    for (model, settings) in [
+        ("target", "latency_target = '5s'\nallowed_batch_sizes = [1, 4, 16]"),
+        ("adaptive", "mode = 'adaptive'\nnum_batch_threads = 4\nbatches_to_average_over = 1"),
+    ] {
+        repository.settings(model, &format!("[batching]\n{settings}\n"));
+        repository.add_echo(model, 1, &format!("{TAGGED}delay_ms = 2\n"));
+    }
+    let server = Server::start(&bundle, &repository, &[]);
+    let http = server.http();
+    let (target, adaptive) = (batching(&http, "target").await, batching(&http, "adaptive").await);
+    assert_eq!((&target["mode"], &adaptive["mode"]), (&json!("latency_target"), &json!("adaptive")));
+    assert_eq!(target["signatures"][0]["found"], json!({ "batch_size": 1, "wait_micros": 0 }), "{target}");
+    assert_eq!(target["in_flight"], Value::Null);
+    assert_eq!(adaptive["in_flight"]["limit"], 3, "{adaptive}");
+    assert_eq!(adaptive["signatures"][0]["found"], Value::Null);
+
+    let asking = tokio::spawn(ask(clients(&server, 12), MODELS, 200));
+    let (mut size, mut limit) = (1, 3);
+    while !asking.is_finished() && (size == 1 || limit == 3) {
+        let (target, adaptive) = (batching(&http, "target").await, batching(&http, "adaptive").await);
+        size = size.max(target["signatures"][0]["found"]["batch_size"].as_u64().unwrap());
+        limit = if limit == 3 { adaptive["in_flight"]["limit"].as_u64().unwrap() } else { limit };
+    }
+    asking.await.unwrap();
+    assert!(size > 1 && limit != 3, "{size} rows, {limit} batches");
+}
+
 #[tokio::test]
 async fn a_model_says_how_it_is_batched_in_its_settings_in_triton_s_or_for_each_version() {
     let Some(bundle) = Bundle::from_env() else { return };

@@ -94,7 +94,7 @@ impl Waiter {
     }
 
     /// Blocks until the answer is there, the deadline passes, or the caller's own caller gives up. Nobody tells of the
-    /// latter: it is looked at now and then.
+    /// latter, whose word another language sets, or another process: it is looked at now and then.
     pub(crate) fn wait(mut self, deadline: Option<Instant>, cancel: Cancellation<'_>) -> Outcome {
         const LOOK: Duration = Duration::from_millis(5);
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));

@@ -202,26 +202,35 @@ fn another_layout() {
 
 #[test]
 fn a_plugin_from_before_a_table_was_added_has_the_right_layout() {
-    let older = build_against(
-        "older",
-        &[
-            // It exports the first root, and has never heard of another.
-            ("fn root<P: RustPlugin>() -> PluginRootRef", "fn root<P: RustPlugin>() -> first::PluginRootRef"),
-            (
-                "PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P> }",
-                "first::PluginRoot { plugin_v1: table::<P> }",
-            ),
-            ("from_constructor::<PluginRootRef>", "from_constructor::<first::PluginRootRef>"),
-            (
-                "__call_root_module_loader(root::<P>)",
-                "__call_root_module_loader::<first::PluginRootRef>(root::<P>)",
-            ),
-        ],
-    );
-    // Its layout is let in, and then it has no functions.
-    let error = refused(&older);
-    let Error::BadTable { what, .. } = &error else { panic!("{error}") };
-    assert_eq!(what, "the plugin's lacks a function");
+    for (time, root) in [
+        ("first", "PluginRoot { plugin_v1: table::<P> }.leak_into_prefix()"),
+        (
+            "second",
+            "PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P> }.leak_into_prefix()",
+        ),
+    ] {
+        let of_then = |text: &str| text.replace("PluginRoot", &format!("{time}::PluginRoot"));
+        let older = build_against(
+            time,
+            &[
+                // It exports a root of its time, and has never heard of another.
+                (
+                    "fn root<P: RustPlugin>() -> PluginRootRef",
+                    &of_then("fn root<P: RustPlugin>() -> PluginRootRef"),
+                ),
+                (ROOT, &of_then(root)),
+                ("from_constructor::<PluginRootRef>", &of_then("from_constructor::<PluginRootRef>")),
+                (
+                    "__call_root_module_loader(root::<P>)",
+                    &of_then("__call_root_module_loader::<PluginRootRef>(root::<P>)"),
+                ),
+            ],
+        );
+        // Its layout is let in, and then it has no functions.
+        let error = refused(&older);
+        let Error::BadTable { what, .. } = &error else { panic!("{error}") };
+        assert_eq!(what, "the plugin's lacks a function");
+    }
 }
 
 #[test]
@@ -230,11 +239,11 @@ fn a_plugin_from_after_a_table_was_added_has_the_right_layout() {
         "newer",
         &[
             (
-                "    pub platform_memory_v1: extern \"C\" fn() -> *const PlatformMemoryV1,\n}",
-                "    pub platform_memory_v1: extern \"C\" fn() -> *const PlatformMemoryV1,\n    \
+                "    pub sources_v1: extern \"C\" fn() -> *const SourcesV1,\n}",
+                "    pub sources_v1: extern \"C\" fn() -> *const SourcesV1,\n    \
                  pub stream_v1: extern \"C\" fn() -> *const PluginV1,\n}",
             ),
-            ("platform_memory_v1: memory::<P> }", "platform_memory_v1: memory::<P>, stream_v1: table::<P> }"),
+            ("sources_v1: sources::<P> }", "sources_v1: sources::<P>, stream_v1: table::<P> }"),
         ],
     );
     // Its layout is let in, and then it has no functions.
@@ -242,6 +251,11 @@ fn a_plugin_from_after_a_table_was_added_has_the_right_layout() {
     let Error::BadTable { what, .. } = &error else { panic!("{error}") };
     assert_eq!(what, "the plugin's lacks a function");
 }
+
+/// How a plugin of today makes its root.
+const ROOT: &str =
+    "PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P>, sources_v1: sources::<P> }
+        .leak_into_prefix()";
 
 /// Builds `wrong_layout.rs` against a copy of the ABI, called `name`, with these texts replaced.
 fn build_against(name: &str, edits: &[(&str, &str)]) -> PathBuf {

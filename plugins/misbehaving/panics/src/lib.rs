@@ -4,15 +4,18 @@
 //! and `context`, which tells as strings what it saw of the request's context. The request parameter `panic` makes a
 //! run panic with that text; the option `panic` makes a load panic, as does a file `panic` in the model's directory. A
 //! file `other` makes a load return other signatures. The options `estimate`, `resources` and `trim` make what says or
-//! gives back memory `panic`; without them it says what is asserted in `plugins/host/tests/memory.rs`.
+//! gives back memory `panic`; without them it says what is asserted in `plugins/host/tests/memory.rs`. The options of its
+//! source, `create`, `connect` and `drop`, make that panic; without them it says once that there is version 1 of `m`, and
+//! counts how many there are as `sources`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use salver_plugins_sdk::{
-    Allocation, DType, Estimate, GPU, LoadRequest, Model, Platform, Probe, RAM_BYTES, Resource, RunRequest,
-    Shape, ShapeSpec, Signature, SignatureSet, Status, Strings, Tensor, TensorSpec, host, tracing,
+    Allocation, Aspired, AspiredVersions, Code, DType, Estimate, GPU, LoadRequest, Model, Options, Platform,
+    Probe, RAM_BYTES, Resource, RunRequest, Shape, ShapeSpec, SharedTarget, Signature, SignatureSet, Source,
+    Status, Strings, Tensor, TensorSpec, Version, host, tracing,
 };
 
 struct Panics;
@@ -137,7 +140,46 @@ impl Mirror {
     }
 }
 
+/// A source that panics where its options say so.
+struct Fragile {
+    panic_when_connected: bool,
+    panic_when_dropped: bool,
+}
+
+impl Fragile {
+    fn of(options: &Options) -> Result<Self, Status> {
+        let wants = |name| Ok::<_, Status>(options.text(name)? == Some("panic"));
+        assert!(!wants("create")?, "creating a source");
+        host().counter("sources", "sources made").record(1.0);
+        Ok(Self { panic_when_connected: wants("connect")?, panic_when_dropped: wants("drop")? })
+    }
+}
+
+impl Source<PathBuf> for Fragile {
+    fn connect(&mut self, target: SharedTarget<PathBuf>) {
+        assert!(!self.panic_when_connected, "connecting a source");
+        let version =
+            Version::new(1).map(|version| Aspired { version, revision: 9, data: Ok("/m/1".into()) });
+        let said = |stream: &str| AspiredVersions {
+            stream: stream.into(),
+            versions: Ok(version.clone().into_iter().collect()),
+        };
+        target.set_aspired(said("m"));
+        let refused = target.offer(said("a/b")).err().map(|status| status.code());
+        assert_eq!(refused, Some(Code::InvalidArgument), "a slash in a name");
+        target.set_aspired(AspiredVersions { stream: "n".into(), versions: Err(Status::data_loss("lost")) });
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        host().counter("sources", "sources made").record(-1.0);
+        assert!(!self.panic_when_dropped, "dropping a source");
+    }
+}
+
 salver_plugins_sdk::export_plugin! {
     name: "panics",
     platforms: { "panics" => Panics },
+    sources: { "fragile": "Panics where its options say so." => Fragile::of },
 }

@@ -1,6 +1,6 @@
 //! Builds sources, manager and platforms from a configuration.
 //!
-//! This is where the crates meet: the file-system source says which versions there should be, a stage turns each into
+//! This is where the crates meet: sources, ours and plugins', say which versions there should be, a stage turns each into
 //! a [`Loader`](salver_core_loader::Loader) that knows the platforms, the manager loads and unloads, and
 //! [`Inference`] answers from what is loaded.
 //!
@@ -70,7 +70,8 @@ impl Assembly {
     /// Opens the plugins, and starts loading models with them. Returns as soon as loading is under way.
     ///
     /// # Errors
-    /// Where nothing can be served whatever happens: threads cannot be started, or a platform's settings are wrong.
+    /// Where nothing can be served whatever happens: threads cannot be started, or a platform's settings are wrong; or a
+    /// plugin's source is not there, or cannot be made.
     pub fn start(config: &ServeConfig, registry: Arc<Registry>) -> Result<Self, Status> {
         let metrics = Arc::new(Figures::new(Arc::clone(&registry)));
         let batcher = batcher(&registry);
@@ -123,7 +124,7 @@ impl Assembly {
         });
         let stage = ModelStage::new(Arc::clone(&context), manager.target(), manager.label_setter());
         let stage = Arc::new(stage);
-        let sources = Sources::start(config, &settings, &stage)?;
+        let sources = Sources::start(config, &settings, &context.platforms, &stage)?;
         let catalog = ServerCatalog::start(
             Arc::clone(&monitor),
             manager.serving(),

@@ -1,4 +1,4 @@
-//! The platforms that are installed, and the choice of one for a model.
+//! The platforms and sources that are installed, and the choice of a platform for a model.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,17 +7,19 @@ use std::sync::Arc;
 
 use salver_core_platform::{OptionValue, Options, Platform, Probe};
 use salver_core_status::{Quoted, Status};
-use salver_plugins_host::{HostServices, Plugins};
+use salver_plugins_host::{HostServices, PluginSource, Plugins, SourceKind};
 use salver_plugins_isolated::{Isolation, Program};
+use salver_server_config::SourceEntry;
 
 /// The setting of a platform or a model that says where its code is run, and its values.
 const ISOLATION: &str = "isolation";
 const NONE: &str = "none";
 const PROCESS: &str = "process";
 
-/// The platforms a server can load models with.
+/// The platforms a server can load models with, and the sources that came with them.
 pub struct Platforms {
     platforms: Vec<Installed>,
+    sources: Vec<SourceKind>,
     options: BTreeMap<String, Options>,
     /// Where plugins were looked for, for the error that says there are none.
     searched: Vec<PathBuf>,
@@ -47,10 +49,11 @@ impl Platforms {
             here: Some(platform),
             apart: None,
         };
-        Self { platforms: platforms.into_iter().map(installed).collect(), options, searched: Vec::new() }
+        let platforms = platforms.into_iter().map(installed).collect();
+        Self { platforms, sources: Vec::new(), options, searched: Vec::new() }
     }
 
-    /// The platforms of the plugins in these directories. A plugin that cannot be used is logged, and left out. `worker` is
+    /// The platforms and sources of the plugins in these directories. A plugin that cannot be used is logged, and left out. `worker` is
     /// what is started for platforms and models that are to be run in processes of their own; without it, none can be.
     ///
     /// # Errors
@@ -82,8 +85,10 @@ impl Platforms {
             let inspection = plugin.inspection();
             let names: Vec<_> =
                 plugin.platforms().iter().map(|platform| platform.name().to_owned()).collect();
-            let (platforms, file) = (names.join(", "), inspection.path.display());
-            tracing::info!(name = inspection.name, version = inspection.version, platforms, %file, "plugin ready");
+            let (platforms, sources) = (names.join(", "), inspection.sources.join(", "));
+            let sources = Some(sources).filter(|sources| !sources.is_empty());
+            let (name, version, file) = (&inspection.name, &inspection.version, inspection.path.display());
+            tracing::info!(name, version, platforms, sources, %file, "plugin ready");
         }
         let mut platforms = Vec::new();
         for plugin in plugins.plugins() {
@@ -105,7 +110,24 @@ impl Platforms {
         for name in options.keys().filter(|name| !platforms.iter().any(|platform| platform.name == **name)) {
             tracing::warn!(platform = %name, "options are given for a platform that is not installed");
         }
-        Ok(Self { platforms, options, searched: directories.to_vec() })
+        Ok(Self { platforms, sources: plugins.sources(), options, searched: directories.to_vec() })
+    }
+
+    /// Makes a source, and starts it.
+    ///
+    /// # Errors
+    /// FAILED_PRECONDITION where no plugin has one of this name, telling which there are; else what the plugin says.
+    pub(crate) fn source(&self, entry: &SourceEntry) -> Result<PluginSource, Status> {
+        let name = Quoted(&entry.name);
+        let Some(kind) = self.sources.iter().find(|kind| kind.name() == entry.name) else {
+            let names: Vec<_> = self.sources.iter().map(SourceKind::name).collect();
+            let there = match names.is_empty() {
+                true => "there is none".to_owned(),
+                false => format!("there are: {}", names.join(", ")),
+            };
+            return Err(Status::failed_precondition(format!("source {name} is not installed; {there}")));
+        };
+        kind.create(&entry.options).map_err(|status| status.context(format_args!("source {name}")))
     }
 
     /// The platform called `wanted`, or else the only one that recognises the files in `directory`; and its settings,

@@ -4,21 +4,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use salver_core_loader::Source as _;
+use salver_core_loader::{SharedTarget, Source as _};
 use salver_core_status::{Quoted, Status};
 use salver_manager_source_file::{Config as FileConfig, FileSystemSource, ModelDir};
 use salver_manager_source_object_store::{
     Config as ObjectConfig, ModelUrl, ObjectStoreSource, Settings as ObjectSettings, StoreUrl,
 };
+use salver_plugins_host::PluginSource;
 use salver_server_config::{Location, ModelEntry, ModelList, SETTINGS_FILE, ServeConfig};
 
+use crate::Platforms;
 use crate::settings::Settings;
-use crate::stage::ModelStage;
+use crate::stage::{FromPlugin, ModelStage};
 
 /// All sources. Dropping them stops them, and unloads nothing.
 pub(crate) struct Sources {
     files: FileSystemSource,
     objects: ObjectStoreSource,
+    /// Heard until they are dropped.
+    _plugins: Vec<PluginSource>,
 }
 
 /// How long the start waits for a first word of what is at URLs. A server that is being asked whether it lives should
@@ -29,10 +33,11 @@ impl Sources {
     /// Starts them: `stage` hears of every version.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT: a URL cannot be understood.
+    /// INVALID_ARGUMENT: a URL cannot be understood; those of [`Platforms::source`].
     pub(crate) fn start(
         config: &ServeConfig,
         settings: &Arc<Settings>,
+        platforms: &Platforms,
         stage: &Arc<ModelStage>,
     ) -> Result<Self, Status> {
         let look = Arc::clone(settings);
@@ -59,7 +64,14 @@ impl Sources {
         });
         files.connect(Arc::clone(stage) as _);
         objects.connect(Arc::clone(stage) as _);
-        Ok(Self { files, objects })
+        let mut plugins = Vec::with_capacity(config.sources.len());
+        for (position, entry) in config.sources.iter().enumerate() {
+            let mut source = platforms.source(entry)?;
+            let target = FromPlugin { stage: Arc::clone(stage), position, name: entry.to_string() };
+            source.connect(Arc::new(target) as SharedTarget<PathBuf>);
+            plugins.push(source);
+        }
+        Ok(Self { files, objects, _plugins: plugins })
     }
 
     /// Tells, whenever it is called, whether what is in every folder of models was told.

@@ -1,13 +1,15 @@
 //! Between sources and manager: turns where a version is into its loader.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 use salver_core_loader::{Aspired, AspiredVersions, SharedTarget, Target};
 use salver_core_servable::{StreamName, Version};
-use salver_core_status::Status;
+use salver_core_status::{Quoted, Status};
 use salver_manager_source_file::VersionPath;
 use salver_manager_source_object_store::RemoteVersion;
 use salver_server_config::Location;
@@ -21,6 +23,8 @@ pub(crate) struct ModelStage {
     set_labels: SetLabels,
     streams: Mutex<BTreeMap<StreamName, Heard>>,
     heard: Condvar,
+    /// Whom the log has told that another has the stream.
+    told_off: Mutex<BTreeSet<(StreamName, Origin)>>,
 }
 
 /// Who is told which version each label of a stream stands for.
@@ -38,13 +42,17 @@ pub(crate) struct Heard {
     labels: BTreeMap<String, Version>,
     /// Who spoke.
     origin: Option<Origin>,
+    /// Whether nobody else may speak.
+    is_claimed: bool,
 }
 
 /// Which source speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Origin {
     Files,
     Objects,
+    /// One of the plugins', by its position among them.
+    Plugin(usize),
 }
 
 impl Heard {
@@ -61,7 +69,8 @@ impl ModelStage {
         manager: SharedTarget<ModelLoader>,
         set_labels: SetLabels,
     ) -> Self {
-        Self { context, manager, set_labels, streams: Mutex::default(), heard: Condvar::new() }
+        let (streams, heard, told_off) = (Mutex::default(), Condvar::new(), Mutex::default());
+        Self { context, manager, set_labels, streams, heard, told_off }
     }
 
     /// The streams that sources see versions of now, or trouble with.
@@ -90,11 +99,46 @@ impl ModelStage {
         true
     }
 
-    fn pass_on<D: Into<Stored>>(&self, origin: Origin, aspired: AspiredVersions<D>) {
-        let AspiredVersions { stream, versions } = aspired;
-        if !self.may_speak(origin, &stream) {
-            return;
+    /// Takes what a source says, where that counts.
+    fn pass_on<D: Into<Stored>>(&self, origin: Origin, speaker: &str, aspired: AspiredVersions<D>) {
+        if self.claim(origin, speaker, &aspired).is_ok() {
+            self.tell(aspired);
         }
+    }
+
+    /// Gives a stream to the source that counts for it: that of the place in the list of models; or else the one that had
+    /// versions of it first, as long as it has some. What it says is to be [told](Self::tell) then.
+    ///
+    /// # Errors
+    /// ALREADY_EXISTS: another source counts. The log says so once.
+    fn claim<D>(&self, origin: Origin, speaker: &str, aspired: &AspiredVersions<D>) -> Result<(), Status> {
+        let AspiredVersions { stream, versions } = aspired;
+        let listed = match self.context.settings.listed_at(stream) {
+            Some(Location::Folder(_)) => Some(Origin::Files),
+            Some(Location::Url(_)) => Some(Origin::Objects),
+            None => None,
+        };
+        let mut streams = self.streams.lock();
+        let heard = streams.entry(stream.clone()).or_default();
+        let owner = listed.or(heard.origin.filter(|_| heard.is_claimed));
+        if owner.is_none_or(|owner| owner == origin) {
+            (heard.origin, heard.is_claimed) = (Some(origin), true);
+            drop(streams);
+            self.told_off.lock().remove(&(stream.clone(), origin));
+            return Ok(());
+        }
+        drop(streams);
+        let is_nothing = versions.as_ref().is_ok_and(Vec::is_empty);
+        if !is_nothing && self.told_off.lock().insert((stream.clone(), origin)) {
+            tracing::warn!(model = %stream, source = speaker, "ignored: a model of its name is served from elsewhere");
+        }
+        let name = Quoted(stream.as_str());
+        Err(Status::already_exists(format!("model {name} is served from elsewhere")))
+    }
+
+    /// Tells the manager what there should be, and remembers it.
+    fn tell<D: Into<Stored>>(&self, aspired: AspiredVersions<D>) {
+        let AspiredVersions { stream, versions } = aspired;
         let (wanted, trouble) = match &versions {
             Ok(versions) => (Some(versions.iter().map(|one| one.version).collect()), None),
             Err(status) => (None, Some(status.clone())),
@@ -107,25 +151,6 @@ impl ModelStage {
         let versions = versions.map(|versions| versions.into_iter().map(loader).collect());
         self.manager.set_aspired(AspiredVersions { stream: stream.clone(), versions });
         self.note(stream, wanted, trouble);
-    }
-
-    /// Whether a source is the one that counts for a stream: that of the place in the list of models; or else the one
-    /// that had versions of it first, as long as it has some.
-    fn may_speak(&self, origin: Origin, stream: &StreamName) -> bool {
-        match self.context.settings.listed_at(stream) {
-            Some(Location::Folder(_)) => return origin == Origin::Files,
-            Some(Location::Url(_)) => return origin == Origin::Objects,
-            None => {}
-        }
-        let mut streams = self.streams.lock();
-        let heard = streams.entry(stream.clone()).or_default();
-        let is_taken = heard.is_waited_for() && heard.origin.is_some_and(|other| other != origin);
-        if is_taken {
-            tracing::debug!(model = %stream, "ignored: a model of its name is served from elsewhere");
-        } else {
-            heard.origin = Some(origin);
-        }
-        !is_taken
     }
 
     /// Remembers what was heard, and sets labels where they changed.
@@ -141,6 +166,7 @@ impl ModelStage {
         if let Some(wanted) = wanted {
             heard.versions = wanted;
         }
+        heard.is_claimed = heard.is_waited_for();
         if heard.labels != labels {
             for (label, version) in labels.iter().filter(|(_, version)| !heard.versions.contains(version)) {
                 tracing::warn!(model = %stream, label, %version, "label waits for a version that is not asked for");
@@ -156,12 +182,63 @@ impl ModelStage {
 
 impl Target<VersionPath> for ModelStage {
     fn set_aspired(&self, aspired: AspiredVersions<VersionPath>) {
-        self.pass_on(Origin::Files, aspired);
+        self.pass_on(Origin::Files, "folders", aspired);
     }
 }
 
 impl Target<RemoteVersion> for ModelStage {
     fn set_aspired(&self, aspired: AspiredVersions<RemoteVersion>) {
-        self.pass_on(Origin::Objects, aspired);
+        self.pass_on(Origin::Objects, "URLs", aspired);
+    }
+}
+
+/// The stage, as one of the plugins' sources sees it.
+pub(crate) struct FromPlugin {
+    pub(crate) stage: Arc<ModelStage>,
+    /// Which of them.
+    pub(crate) position: usize,
+    /// What the log calls it.
+    pub(crate) name: String,
+}
+
+impl Target<PathBuf> for FromPlugin {
+    fn set_aspired(&self, aspired: AspiredVersions<PathBuf>) {
+        // The log says what became of it.
+        let _ = self.offer(aspired);
+    }
+
+    fn offer(&self, aspired: AspiredVersions<PathBuf>) -> Result<(), Status> {
+        self.stage.claim(Origin::Plugin(self.position), &self.name, &aspired)?;
+        let AspiredVersions { stream, versions } = aspired;
+        let versions = versions.and_then(|versions| self.with_settings(&stream, versions));
+        self.stage.tell(AspiredVersions { stream, versions });
+        Ok(())
+    }
+}
+
+impl FromPlugin {
+    /// Reads what a model says of itself beside the directory of its latest version. Which versions there should be is the
+    /// source's to say.
+    ///
+    /// # Errors
+    /// Those of [`Settings::look`](crate::settings::Settings::look).
+    fn with_settings(
+        &self,
+        stream: &StreamName,
+        mut versions: Vec<Aspired<PathBuf>>,
+    ) -> Result<Vec<Aspired<VersionPath>>, Status> {
+        versions.sort_by_key(|aspired| aspired.version);
+        let latest = versions.iter().rev().find_map(|aspired| aspired.data.as_ref().ok()?.parent());
+        let settings = match latest {
+            Some(folder) => self.stage.context.settings.look(stream, folder)?.revision,
+            None => 0,
+        };
+        let with_settings = |Aspired { version, revision, data }| {
+            let mut hasher = DefaultHasher::new();
+            (revision, settings).hash(&mut hasher);
+            let data = data.map(|path| VersionPath { path });
+            Aspired { version, revision: hasher.finish(), data }
+        };
+        Ok(versions.into_iter().map(with_settings).collect())
     }
 }

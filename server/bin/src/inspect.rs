@@ -27,10 +27,15 @@ pub(crate) fn inspect(files: &[PathBuf]) -> ExitCode {
 }
 
 fn lines(inspection: &Inspection) -> String {
-    let Inspection { name, version, abi, door, target, sdk, platforms, .. } = inspection;
-    let platforms = platforms.join(", ");
-    format!(
+    let Inspection { name, version, abi, door, target, sdk, platforms, sources, .. } = inspection;
+    let mut lines = format!(
         "  name       {name}\n  version    {version}\n  abi        {abi} ({door} door)\n  target     {target}\n  \
-         sdk        {sdk}\n  platforms  {platforms}"
-    )
+         sdk        {sdk}"
+    );
+    for (heading, names) in [("platforms", platforms), ("sources  ", sources)] {
+        if !names.is_empty() {
+            lines.extend(["\n  ", heading, "  ", &names.join(", ")]);
+        }
+    }
+    lines
 }

@@ -2,7 +2,8 @@
 //!
 //! `salver serve` reads its flags, opens its ports, loads models and answers until it is told to stop; then it lets
 //! requests under way finish. `salver model` changes what a model says of itself, its labels for one. `salver plugin
-//! inspect` looks at plugin libraries without running them, and `salver plugin check` runs what every platform must do.
+//! inspect` looks at plugin libraries without running them, and `salver plugin check` runs what every platform and every
+//! source must do.
 
 mod check;
 mod inspect;

@@ -154,3 +154,30 @@ fn without_a_model_what_needs_one_is_skipped() {
     assert_eq!(passed, ["opens", "foreign-directory", "no-model"]);
     assert!(lines(&output, "skipped").contains(&"skipped memory needs a model".to_owned()));
 }
+
+#[test]
+fn sources_are_made_and_ended_with_the_settings_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = compile("misbehaving/sources.c", &["-Wno-unused"], folder.path());
+    let output = check(&library, &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(lines(&output, "source"), ["source `wrong`"]);
+    assert_eq!(lines(&output, "passed"), ["passed opens the plugin opens, and has the source"]);
+    assert_eq!(lines(&output, "skipped").len(), 1, "nothing was said to make one with");
+    assert_eq!(lines(&check(&library, &["--source=wrong:say=both"]), "passed").len(), 2);
+    let refused = check(&library, &["--source=wrong:say=refuse"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(
+        lines(&refused, "failed"),
+        ["failed makes and ends it is not made: there is nothing to watch"]
+    );
+    let other = check(&library, &["--source=other"]);
+    assert_eq!(
+        lines(&other, "cannot be used"),
+        ["cannot be used: there is no source `other`; there are: `wrong`"]
+    );
+    let mut inspect = Command::new(env!("CARGO_BIN_EXE_salver"));
+    let inspected = inspect.args(["plugin", "inspect"]).arg(&library).output().unwrap();
+    assert_eq!(lines(&inspected, "sources"), ["sources wrong"]);
+    assert_eq!(lines(&inspected, "platforms"), [""; 0]);
+}

@@ -16,6 +16,7 @@ use crate::on_demand::{Eviction, LoadMode};
 use crate::options::{PlatformOption, parse_platform_option, written_platform_option};
 use crate::policy::{Transition, parse_label, parse_policy};
 use crate::size::parse_bytes;
+use crate::source::{SourceEntry, parse_source};
 
 /// A machine-learning model server: TensorFlow Serving's and the Open Inference Protocol's APIs, any framework.
 #[derive(Debug, Parser)]
@@ -75,13 +76,13 @@ pub struct ModelArgs {
 /// What to do with plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
-    /// Print name, version, ABI and platforms of plugin libraries, without running any of their code
+    /// Print name, version, ABI, platforms and sources of plugin libraries, without running any of their code
     Inspect {
         /// The libraries
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Run what every platform must do against a plugin, each case in a process of its own; fails where a case fails
+    /// Run what every platform and every source must do against a plugin, each case in a process of its own; fails where a case fails
     Check(CheckArgs),
 }
 
@@ -102,6 +103,10 @@ pub struct CheckArgs {
     /// A setting for a platform, beneath those in the `model.toml` beside the model's directory; may be given several times
     #[arg(long, value_name = "PLATFORM.OPTION=VALUE", value_parser = written_platform_option)]
     pub platform_option: Vec<String>,
+
+    /// One of the plugin's sources, and settings to make it with; without it, the cases that need one made are skipped
+    #[arg(long, value_name = "NAME[:OPTION=VALUE,...]", value_parser = parse_source)]
+    pub source: Option<SourceEntry>,
 
     /// Print the report as JSON
     #[arg(long)]
@@ -157,6 +162,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "TIME", alias = "model_config_file_poll_wait_seconds", default_value = "0",
         value_parser = parse_duration, help_heading = "Models")]
     pub model_config_poll_interval: Duration,
+
+    /// A plugin's source of models, such as symlinks:directory=/srv/links, beside all others; may be given several times
+    #[arg(long, value_name = "NAME[:OPTION=VALUE,...]", value_parser = parse_source, help_heading = "Models")]
+    pub source: Vec<SourceEntry>,
 
     /// Which versions to serve: latest, latest:N, all or specific:V,V
     #[arg(long, value_name = "POLICY", default_value = "latest", value_parser = parse_policy, help_heading = "Models")]

@@ -18,6 +18,7 @@ mod options;
 mod policy;
 mod serve;
 mod size;
+mod source;
 mod text_proto;
 
 pub use args::{CheckArgs, Cli, Command, LogFormat, ModelArgs, PluginCommand, ServeArgs, WorkerArgs};
@@ -29,3 +30,4 @@ pub use model_list::{Location, ModelEntry, ModelList};
 pub use on_demand::{Eviction, LoadMode, OnDemand};
 pub use policy::Transition;
 pub use serve::{Discovery, Limits, Listen, Loading, ModelListFile, RestPort, ServeConfig};
+pub use source::SourceEntry;

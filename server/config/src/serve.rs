@@ -17,6 +17,7 @@ use crate::model_list::{Location, ModelEntry, ModelList};
 use crate::on_demand::{LoadMode, OnDemand};
 use crate::options::by_platform;
 use crate::policy::Transition;
+use crate::source::SourceEntry;
 
 /// Everything a server needs to know to start.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct ServeConfig {
     pub models: ModelList,
     /// Where `models` were read from, if from a file that is to be read again.
     pub model_list_file: Option<ModelListFile>,
+    /// Sources of plugins.
+    pub sources: Vec<SourceEntry>,
     /// Which versions of a model to serve where the model does not say.
     pub version_policy: VersionPolicy,
     /// How versions appear.
@@ -180,8 +183,9 @@ impl ServeArgs {
             return Err(format!("--model-name `{}` is empty or has a slash", self.model_name));
         }
         let models = self.models()?;
-        if self.model_repository.is_empty() && models.is_none() {
-            let wanted = "--model-repository DIR, --model-base-path PATH or --model-config-file FILE";
+        if self.model_repository.is_empty() && models.is_none() && self.source.is_empty() {
+            let wanted =
+                "--model-repository DIR, --model-base-path PATH, --model-config-file FILE or --source NAME";
             return Err(format!("no models: give {wanted}"));
         }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -200,6 +204,7 @@ impl ServeArgs {
             repositories: self.model_repository.clone(),
             models: models.unwrap_or_default(),
             model_list_file: self.model_list_file(),
+            sources: self.source.clone(),
             version_policy: self.version_policy.clone(),
             discovery: Discovery {
                 poll_interval: self.poll_interval,
@@ -445,6 +450,7 @@ mod tests {
             (&["--model-repository=/m", "--load=lazy"], "--load"),
             (&["--model-repository=/m", "--device-memory=gpu"], "--device-memory"),
             (&["--model-repository=/m", "--transition=fast"], "--transition"),
+            (&["--source=a=1"], "--source"),
             (&["--model-repository=/m", "--platform-option=x"], "--platform-option"),
             (&["--model-repository=/m", "--no-such-flag"], "--no-such-flag"),
             (&["--model_base_path=/m", "--model_name=a/b"], "--model-name"),

@@ -6,6 +6,8 @@ use std::path::Path;
 use salver_plugins_host::Inspection;
 use serde_json::json;
 
+use crate::check::within::Of;
+
 /// How a case ended, as seen from outside its process.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -19,17 +21,23 @@ pub(super) enum Ending {
     Skipped(String),
 }
 
-/// A case of a platform, and how it ended.
+/// A case of a platform or a source, and how it ended.
 pub(super) struct Verdict {
-    platform: String,
+    /// `platform` or `source`.
+    kind: &'static str,
+    name: String,
     case: &'static str,
     promise: &'static str,
     ending: Ending,
 }
 
 impl Verdict {
-    pub(super) fn new(platform: &str, case: &'static str, promise: &'static str, ending: Ending) -> Self {
-        Self { platform: platform.to_owned(), case, promise, ending }
+    pub(super) fn new(of: &Of<'_>, case: &'static str, promise: &'static str, ending: Ending) -> Self {
+        let (kind, name) = match of {
+            Of::Platform(name) => ("platform", (*name).to_owned()),
+            Of::Source(entry) => ("source", entry.name.clone()),
+        };
+        Self { kind, name, case, promise, ending }
     }
 
     /// One word, and what there is to say.
@@ -92,11 +100,12 @@ impl Report {
             Err(why) => return writeln!(out, "{}\n  cannot be used: {why}", self.file),
         };
         writeln!(out, "{}: {plugin}", self.file)?;
-        let mut platform = "";
+        let mut heading = ("", "");
         for verdict in &self.verdicts {
-            if verdict.platform != platform {
-                platform = &verdict.platform;
-                writeln!(out, "platform `{platform}`")?;
+            let of = (verdict.kind, verdict.name.as_str());
+            if of != heading {
+                heading = of;
+                writeln!(out, "{} `{}`", verdict.kind, verdict.name)?;
             }
             let (word, text) = verdict.words();
             writeln!(out, "  {word:<8} {:<22} {text}", verdict.case)?;
@@ -110,7 +119,8 @@ impl Report {
     pub(super) fn print_json(&self) -> Result<()> {
         let cases = self.verdicts.iter().map(|verdict| {
             let (result, text) = verdict.words();
-            json!({ "platform": verdict.platform, "case": verdict.case, "result": result, "text": text })
+            let Verdict { kind, name, case, .. } = verdict;
+            json!({ *kind: name, "case": case, "result": result, "text": text })
         });
         let report = json!({
             "file": self.file,

@@ -8,15 +8,24 @@ use std::time::Duration;
 
 use salver_platforms_conformance::{Outcome, Subject, cases};
 use salver_plugins_host::{HostServices, Plugins};
-use salver_server_config::CheckArgs;
+use salver_server_config::{CheckArgs, SourceEntry};
 
 use crate::check::report::Ending;
+use crate::check::source;
 
 /// The case before all others: the plugin opens, and has the platform.
 pub(super) const OPENS: &str = "opens";
 
 /// What the line begins with that says how the case ended; a plugin may write to standard output, too.
 const MARK: &str = "salver-check:";
+
+/// What a case is run of.
+pub(super) enum Of<'a> {
+    /// The platform of this name.
+    Platform(&'a str),
+    /// The source of this name, with these settings.
+    Source(&'a SourceEntry),
+}
 
 /// Runs a case in this process, and says on standard output how it ended.
 pub(super) fn run(args: &CheckArgs, case: &str) -> ExitCode {
@@ -41,6 +50,12 @@ fn outcome(args: &CheckArgs, case: &str) -> Outcome {
         Ok(plugin) => plugin,
         Err(error) => return Outcome::Failed(format!("{:#}", anyhow::Error::from(error))),
     };
+    if let Some(entry) = &args.source {
+        return match plugin.sources().iter().find(|kind| kind.name() == entry.name) {
+            Some(kind) => source::run(kind, case, entry),
+            None => Outcome::Failed(format!("there is no source `{}`", entry.name)),
+        };
+    }
     let wanted = args.platform.as_deref().unwrap_or_default();
     let Some(platform) = plugin.platforms().iter().find(|platform| platform.name() == wanted) else {
         return Outcome::Failed(format!("there is no platform `{wanted}`"));
@@ -61,10 +76,14 @@ fn outcome(args: &CheckArgs, case: &str) -> Outcome {
 }
 
 /// Runs a case in a process of its own, and waits for it to end, or for its time to.
-pub(super) fn start(args: &CheckArgs, platform: &str, case: &str) -> Ending {
+pub(super) fn start(args: &CheckArgs, of: &Of<'_>, case: &str) -> Ending {
     let started = std::env::current_exe().and_then(|program| {
         let mut command = Command::new(program);
-        command.args(["plugin", "check", "--case", case, "--platform", platform]);
+        command.args(["plugin", "check", "--case", case]);
+        match of {
+            Of::Platform(name) => command.args(["--platform", name]),
+            Of::Source(entry) => command.args(["--source", &entry.to_string()]),
+        };
         if let Some(model) = &args.model {
             command.arg("--model").arg(model);
         }

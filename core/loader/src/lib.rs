@@ -261,4 +261,23 @@ mod tests {
         drop(record);
         adapted.set_aspired(set);
     }
+
+    #[test]
+    fn whether_a_set_counts_is_passed_back_by_who_stands_between() {
+        struct Refuses;
+        impl Target<u32> for Refuses {
+            fn set_aspired(&self, _: AspiredVersions<u32>) {}
+            fn offer(&self, _: AspiredVersions<u32>) -> Result<(), Status> {
+                Err(Status::already_exists("it is another's"))
+            }
+        }
+        let refuses = Arc::new(Refuses);
+        let weak: SharedTarget<u32> = Arc::new(Arc::downgrade(&refuses));
+        let adapted = Adapted::new(Halve, weak);
+        let set = || AspiredVersions { stream: "m".into(), versions: Ok(vec![aspired(1, Ok(4))]) };
+        assert_eq!(adapted.offer(set()), Err(Status::already_exists("it is another's")));
+        drop(refuses);
+        assert_eq!(adapted.offer(set()), Ok(()));
+        assert_eq!(Record::default().offer(set()), Ok(()), "who cannot tell does not refuse");
+    }
 }

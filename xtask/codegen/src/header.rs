@@ -10,8 +10,19 @@ use cbindgen::{Builder, Config};
 pub(crate) const CONTRACT: &str = "plugins/abi/src";
 
 /// The files of the contract that C sees, in the order in which the header is best read.
-const FILES: [&str; 11] =
-    ["code", "text", "tensor", "signature", "param", "host", "model", "plugin", "memory", "batching", "source"];
+const FILES: [&str; 11] = [
+    "code",
+    "text",
+    "tensor",
+    "signature",
+    "param",
+    "host",
+    "model",
+    "plugin",
+    "memory",
+    "batching",
+    "source",
+];
 
 /// How it is written down in C, and what is added by hand.
 const SETTINGS: &str = "plugins/c/cbindgen.toml";

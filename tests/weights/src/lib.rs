@@ -1,100 +1,38 @@
-//! Writes ONNX models of any size, for tests and benchmarks.
+//! Writes models of any size, for tests and benchmarks.
 //!
-//! A model is a chain of square matrices that its input is multiplied by: what a framework holds of it is weights and
-//! little else. Its bytes are the same each time, and are written as they are made: a model larger than memory is no
-//! trouble.
+//! A model is a chain of square matrices that its input is multiplied by, as ONNX, as a TorchScript module or as a
+//! SavedModel: what a framework holds of it is weights and little else. Its bytes are the same each time, and its weights
+//! in each format.
 
+mod onnx;
 mod protobuf;
+mod saved_model;
+mod torchscript;
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+pub use onnx::write_model;
+pub use saved_model::write_saved_model;
+pub use torchscript::write_torchscript;
 
-use protobuf::Message;
+use std::io::{self, Write};
 
 /// Rows and columns of each matrix, and columns of the input `x`, FP32 `[-1, WIDTH]`, and the output `y`.
 pub const WIDTH: u16 = 1024;
 
 /// The bytes of one matrix.
-const LAYER_BYTES: u64 = WIDTH as u64 * WIDTH as u64 * size_of::<f32>() as u64;
+pub const LAYER_BYTES: u64 = WIDTH as u64 * WIDTH as u64 * size_of::<f32>() as u64;
 
-/// Writes a model with at least `weight_bytes` of weights to `path`, and to the disk: its pages can be dropped from the
-/// system's cache at once.
-///
-/// # Errors
-/// As the file system has them.
-pub fn write_model(path: &Path, weight_bytes: u64) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    model(&mut file, weight_bytes.div_ceil(LAYER_BYTES).max(1))?;
-    file.into_inner()?.sync_all()
-}
-
-/// Numbers of fields are those of `onnx/onnx.proto`.
-fn model(out: &mut impl Write, layers: u64) -> io::Result<()> {
-    let graph = graph(layers);
-    let initializers: Vec<_> = (0..layers).map(initializer).collect();
-    let size = |head: &Message| Message::field_length(5, head.len() + LAYER_BYTES);
-    let graph_length = graph.len() + initializers.iter().map(size).sum::<u64>();
-
-    let mut model = Message::default();
-    let mut operators = Message::default();
-    operators.bytes(1, b"").integer(2, 17);
-    model.integer(1, 8).message(8, &operators).length(7, graph_length);
-    out.write_all(model.as_bytes())?;
-    out.write_all(graph.as_bytes())?;
-    for (layer, head) in (0..layers).zip(&initializers) {
-        let mut field = Message::default();
-        field.length(5, head.len() + LAYER_BYTES);
-        out.write_all(field.as_bytes())?;
-        out.write_all(head.as_bytes())?;
-        weights(out, layer)?;
-    }
-    Ok(())
-}
-
-/// A `GraphProto` without its initializers: `y = x W0 W1 ...`.
-fn graph(layers: u64) -> Message {
-    let mut graph = Message::default();
-    let between = |layer: u64| match layer {
-        0 => "x".to_owned(),
-        layer if layer == layers => "y".to_owned(),
-        layer => format!("h{layer}"),
-    };
-    for layer in 0..layers {
-        let mut node = Message::default();
-        node.text(1, &between(layer)).text(1, &matrix(layer)).text(2, &between(layer + 1)).text(4, "MatMul");
-        graph.message(1, &node);
-    }
-    graph.text(2, "weights").message(11, &value("x")).message(12, &value("y"));
-    graph
-}
-
+/// The name of a matrix.
 fn matrix(layer: u64) -> String {
     format!("w{layer}")
 }
 
-/// A `ValueInfoProto`: FP32 `[n, WIDTH]`.
-fn value(name: &str) -> Message {
-    let (mut rows, mut columns, mut shape) = (Message::default(), Message::default(), Message::default());
-    rows.text(2, "n");
-    columns.integer(1, WIDTH.into());
-    shape.message(1, &rows).message(1, &columns);
-    let (mut tensor, mut kind, mut value) = (Message::default(), Message::default(), Message::default());
-    tensor.integer(1, FLOAT).message(2, &shape);
-    kind.message(1, &tensor);
-    value.text(1, name).message(2, &kind);
-    value
-}
-
-/// `TensorProto.DataType.FLOAT`.
-const FLOAT: u64 = 1;
-
-/// A `TensorProto` to where its data begin.
-fn initializer(layer: u64) -> Message {
-    let mut tensor = Message::default();
-    tensor.integer(1, WIDTH.into()).integer(1, WIDTH.into()).integer(2, FLOAT).text(8, &matrix(layer));
-    tensor.length(9, LAYER_BYTES);
-    tensor
+/// The name of what goes into a layer; of the last one's result, the name of the output.
+fn between(layer: u64, layers: u64) -> String {
+    match layer {
+        0 => "x".to_owned(),
+        layer if layer == layers => "y".to_owned(),
+        layer => format!("h{layer}"),
+    }
 }
 
 /// Numbers that keep the output about as large as the input, and look like chance.
@@ -113,38 +51,12 @@ fn weights(out: &mut impl Write, layer: u64) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_model_is_as_large_as_was_asked_and_the_same_each_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-        let wanted = 3 * LAYER_BYTES - 1;
-        write_model(&first, wanted).unwrap();
-        write_model(&second, wanted).unwrap();
-        let bytes = std::fs::read(&first).unwrap();
-        assert_eq!(bytes, std::fs::read(&second).unwrap());
-        assert!((3 * LAYER_BYTES..3 * LAYER_BYTES + 1000).contains(&(bytes.len() as u64)), "{}", bytes.len());
-    }
-
-    #[test]
-    fn every_length_that_is_announced_is_true() {
+/// All matrices of a model, one after the other.
+fn all_weights(layers: u64) -> io::Result<Vec<Vec<u8>>> {
+    let one = |layer| {
         let mut bytes = Vec::new();
-        model(&mut bytes, 2).unwrap();
-        let (_, graph) = protobuf::fields(&bytes).into_iter().find(|(field, _)| *field == 7).unwrap();
-        let tensors: Vec<_> = protobuf::fields(graph)
-            .into_iter()
-            .filter(|(field, _)| *field == 5)
-            .map(|(_, bytes)| bytes)
-            .collect();
-        let data = tensors.iter().map(|tensor| {
-            protobuf::fields(tensor)
-                .into_iter()
-                .find(|(field, _)| *field == 9)
-                .map(|(_, data)| data.len() as u64)
-        });
-        assert!(data.eq([Some(LAYER_BYTES); 2]), "{} tensors", tensors.len());
-    }
+        weights(&mut bytes, layer)?;
+        Ok(bytes)
+    };
+    (0..layers).map(one).collect()
 }

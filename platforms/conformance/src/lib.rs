@@ -19,6 +19,8 @@ mod cases;
 mod inputs;
 mod process;
 mod subject;
+mod tolerance;
 
 pub use case::{Case, Outcome, cases, exceptions};
 pub use subject::{Identity, Subject};
+pub use tolerance::Tolerance;

@@ -13,11 +13,13 @@ use salver_core_status::{Code, Status};
 use salver_core_tensor::{DType, Tensor};
 use tempfile::TempDir;
 
+use crate::Tolerance;
 use crate::case::Fault;
 
-/// Writes a model whose one output is its one input, of this element type and these sizes (-1 for any), into an empty
-/// folder; `false` where the framework has no such model.
-pub type Identity<'a> = &'a (dyn Fn(DType, &[i64], &Path) -> io::Result<bool> + Sync);
+/// Writes a model that returns its one input, of this element type and these sizes (-1 for any), into an empty folder, and
+/// returns the options it is loaded with, over those of every load; `None` where the framework has no such model. Of
+/// several signatures that one is called whose input has the type.
+pub type Identity<'a> = &'a (dyn Fn(DType, &[i64], &Path) -> io::Result<Option<Options>> + Sync);
 
 /// A platform, and what the cases need to know of it.
 pub struct Subject<'a> {
@@ -33,19 +35,26 @@ pub struct Subject<'a> {
     pub model: Option<PathBuf>,
     /// Inputs that are given where `model` has inputs of these names, in place of made-up ones.
     pub inputs: Vec<(String, Tensor)>,
+    /// How far apart two answers to the same inputs may be.
+    pub tolerance: Tolerance,
     /// Cases that are not run, and why.
     pub ignored: &'a [(&'a str, &'a str)],
 }
 
-/// The directory of a model, which may be there for the case only.
+/// The directory of a model, which may be there for the case only, and the options of its loads.
 pub(crate) struct Folder {
     path: PathBuf,
+    options: Options,
     _made: Option<TempDir>,
 }
 
 impl Folder {
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 }
 
@@ -64,6 +73,7 @@ impl Subject<'_> {
             identity: None,
             model: None,
             inputs: Vec::new(),
+            tolerance: Tolerance::usual(),
             ignored: &[],
         }
     }
@@ -71,7 +81,7 @@ impl Subject<'_> {
     /// Some model.
     pub(crate) fn some_model(&self) -> Result<Folder, Fault> {
         match (&self.model, self.identity) {
-            (Some(path), _) => Ok(Folder { path: path.clone(), _made: None }),
+            (Some(path), _) => Ok(Folder { path: path.clone(), options: self.options.clone(), _made: None }),
             (None, Some(_)) => self.identity_of(DType::F32, &[-1])?.ok_or_else(no_model),
             (None, None) => Err(no_model()),
         }
@@ -82,26 +92,35 @@ impl Subject<'_> {
         let identity =
             self.identity.ok_or_else(|| Fault::Skipped("needs models that return their input".to_owned()))?;
         let folder = tempfile::tempdir()?;
-        let is_there = identity(dtype, dims, folder.path())?;
-        Ok(is_there.then(|| Folder { path: folder.path().to_owned(), _made: Some(folder) }))
+        let options = identity(dtype, dims, folder.path())?;
+        Ok(options.map(|options| Folder {
+            path: folder.path().to_owned(),
+            options: self.options.overlaid(&options),
+            _made: Some(folder),
+        }))
     }
 
-    pub(crate) fn load_unchecked(&self, directory: &Path) -> Result<Box<dyn Model>, Status> {
+    /// Loads what is in `directory` with the options of the model that it is made of.
+    pub(crate) fn load_unchecked(
+        &self,
+        directory: &Path,
+        options: &Options,
+    ) -> Result<Box<dyn Model>, Status> {
         let Some(version) = Version::new(1) else {
             return Err(Status::internal("1 is no version"));
         };
         self.platform.load(&LoadRequest {
             id: &ServableId::new("conformance", version),
             directory,
-            options: &self.options,
+            options,
             cancel: Cancellation::NEVER,
             batcher: unbatched(),
         })
     }
 
     /// Loads a model that is as it should be.
-    pub(crate) fn load(&self, directory: &Path) -> Result<Box<dyn Model>, Fault> {
-        self.load_unchecked(directory)
+    pub(crate) fn load(&self, folder: &Folder) -> Result<Box<dyn Model>, Fault> {
+        self.load_unchecked(folder.path(), &folder.options)
             .map_err(|status| Fault::Failed(format!("a good model does not load: {status}")))
     }
 }

@@ -2,12 +2,12 @@
 #![cfg(test)]
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use salver_core_platform::{LoadRequest, Model, Platform, Probe, RunRequest};
+use salver_core_platform::{LoadRequest, Model, Options, Platform, Probe, RunRequest};
 use salver_core_signature::{ShapeSpec, Signature, SignatureSet, TensorSpec};
 use salver_core_status::Status;
 use salver_core_tensor::{DType, Shape, Tensor};
@@ -26,6 +26,7 @@ enum Fault {
     PanicsOnNone,
     NeedsItsThread,
     MisnamesCancellation,
+    IsSpoiltByDeadlines,
     Leaks,
     StartsThreads,
 }
@@ -37,6 +38,7 @@ struct FaultyModel {
     fault: Fault,
     signatures: SignatureSet,
     thread: ThreadId,
+    had_a_deadline: AtomicBool,
 }
 
 /// Memory that is never given back.
@@ -84,7 +86,12 @@ impl Platform for Faulty {
         let tensor = |name: &str| TensorSpec::new(name, DType::F32, ShapeSpec::any());
         let signatures =
             SignatureSet::new(vec![Signature::predict(vec![tensor("x")], vec![tensor(&output)])])?;
-        Ok(Box::new(FaultyModel { fault, signatures, thread: std::thread::current().id() }))
+        Ok(Box::new(FaultyModel {
+            fault,
+            signatures,
+            thread: std::thread::current().id(),
+            had_a_deadline: AtomicBool::new(false),
+        }))
     }
 }
 
@@ -105,6 +112,12 @@ impl Model for FaultyModel {
             Fault::ReturnsAnotherType => return Ok(vec![Tensor::from_vec(shape, vec![0u8; y.len()])?]),
             Fault::PanicsOnNone => assert!(!y.is_empty(), "no elements"),
             Fault::NeedsItsThread if std::thread::current().id() != self.thread => y.fill(7.0),
+            Fault::IsSpoiltByDeadlines => {
+                let has_deadline = request.context.deadline.is_some();
+                if self.had_a_deadline.fetch_or(has_deadline, Ordering::Relaxed) && !has_deadline {
+                    y.fill(7.0);
+                }
+            }
             Fault::MisnamesCancellation => {
                 request
                     .context
@@ -117,9 +130,9 @@ impl Model for FaultyModel {
     }
 }
 
-fn identity(dtype: DType, _dims: &[i64], directory: &Path) -> std::io::Result<bool> {
+fn identity(dtype: DType, _dims: &[i64], directory: &Path) -> std::io::Result<Option<Options>> {
     std::fs::write(directory.join(FILE), "model")?;
-    Ok(dtype == DType::F32)
+    Ok((dtype == DType::F32).then(Options::new))
 }
 
 fn subject(fault: Fault) -> Subject<'static> {
@@ -160,6 +173,11 @@ fn each_fault_is_found_by_the_case_that_is_about_it() {
             Fault::MisnamesCancellation,
             "unwanted-requests",
             "signature `serving_default` answers a request that is cancelled with UNAVAILABLE: ",
+        ),
+        (
+            Fault::IsSpoiltByDeadlines,
+            "given-up-midway",
+            "signature `serving_default`, cancelled 0ns after it was asked: another answer",
         ),
         (Fault::Leaks, "memory", "after 30 loads and unloads the process has 1"),
         (Fault::StartsThreads, "threads", "8 models start 64 threads, 64 are there when they are unloaded"),

@@ -4,15 +4,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use salver_core_platform::Options;
 use salver_core_tensor::DType;
 use salver_platforms_conformance::{Subject, exceptions};
 use salver_platforms_echo::Echo;
 
-fn identity(dtype: DType, dims: &[i64], directory: &Path) -> std::io::Result<bool> {
+fn identity(dtype: DType, dims: &[i64], directory: &Path) -> std::io::Result<Option<Options>> {
     let input = format!("{{ name = 'x', dtype = '{}', shape = {dims:?} }}", dtype.name());
     let text = format!("[signatures.serving_default]\ninputs = [{input}]\noutputs = {{ y = 'x' }}\n");
     std::fs::write(directory.join("echo.toml"), text)?;
-    Ok(true)
+    Ok(Some(Options::new()))
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{library, options};
+use salver_core_platform::Options;
 use salver_core_tensor::DType;
 use salver_platforms_conformance::{Subject, exceptions};
 use salver_platforms_onnxruntime::{LibrarySearch, OnnxRuntime};
@@ -56,9 +57,9 @@ fn text(field: u8, text: &str) -> Vec<u8> {
 }
 
 /// A `ModelProto` of one `Identity`; numbers of fields are those of `onnx/onnx.proto`.
-fn identity(dtype: DType, dims: &[i64], directory: &Path) -> std::io::Result<bool> {
+fn identity(dtype: DType, dims: &[i64], directory: &Path) -> std::io::Result<Option<Options>> {
     let Some(number) = number_of(dtype) else {
-        return Ok(false);
+        return Ok(None);
     };
     let shape: Vec<_> = dims
         .iter()
@@ -72,7 +73,7 @@ fn identity(dtype: DType, dims: &[i64], directory: &Path) -> std::io::Result<boo
     let graph = nested(7, &[node, text(2, "g"), port(11, "x"), port(12, "y")]);
     let model = [small(1, 10), nested(8, &[small(2, 21)]), graph].concat();
     std::fs::write(directory.join("model.onnx"), model)?;
-    Ok(true)
+    Ok(Some(Options::new()))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Models that return their input.
 
+use salver_core_signature::Signature;
 use salver_core_status::Status;
 use salver_core_tensor::{DType, Shape, Strings, Tensor};
 
@@ -13,16 +14,18 @@ fn returns(subject: &Subject<'_>, dtype: DType, dims: &[i64], tensors: &[Tensor]
     let Some(folder) = subject.identity_of(dtype, dims)? else {
         return Ok(false);
     };
-    let model = subject.load(folder.path())?;
-    let [signature] = model.signatures().as_slice() else {
-        fail!(
-            "a model that returns its input has {} signatures, wanted 1",
-            model.signatures().as_slice().len()
-        );
+    let model = subject.load(&folder)?;
+    let takes = |signature: &Signature| match signature.inputs.as_slice() {
+        [input] => input.dtype == dtype,
+        _ => false,
+    };
+    let mut signatures = model.signatures().iter().enumerate();
+    let Some((position, signature)) = signatures.find(|(_, signature)| takes(signature)) else {
+        fail!("a model that returns its input has no signature whose one input is {dtype}");
     };
     for tensor in tensors {
         let shape = tensor.shape();
-        match answer(&*model, 0, signature, &[Some(tensor.clone())])? {
+        match answer(&*model, position, signature, &[Some(tensor.clone())])? {
             Ok(outputs) if outputs == [tensor.clone()] => {}
             Ok(outputs) => {
                 let found: Vec<_> =

@@ -4,6 +4,7 @@ mod identity;
 mod models;
 mod process;
 mod runs;
+mod unwanted;
 
 use crate::Case;
 
@@ -88,7 +89,12 @@ pub(crate) const ALL: &[Case] = &[
     Case {
         name: "unwanted-requests",
         promise: "requests that are cancelled or late end soon, and say which they are",
-        body: runs::unwanted,
+        body: unwanted::unwanted,
+    },
+    Case {
+        name: "given-up-midway",
+        promise: "requests given up while they run end soon or are answered right, and so is the next",
+        body: unwanted::given_up,
     },
     Case {
         name: "memory",

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use salver_core_platform::Probe;
+use salver_core_platform::{Options, Probe};
 use salver_core_status::Code;
 
 use crate::Subject;
 use crate::case::{Fault, fail};
 use crate::inputs::{self, Values};
-use crate::subject::answer;
+use crate::subject::{Folder, answer};
 
 pub(super) fn foreign_directory(subject: &Subject<'_>) -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
@@ -44,14 +44,14 @@ pub(super) fn own_directory(subject: &Subject<'_>) -> Result<(), Fault> {
 pub(super) fn no_model(subject: &Subject<'_>) -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
     for directory in [folder.path().to_owned(), folder.path().join("missing")] {
-        refused(subject, &directory, "a directory without a model")?;
+        refused(subject, &directory, &subject.options, "a directory without a model")?;
     }
     Ok(())
 }
 
 /// That a load fails, and says why.
-fn refused(subject: &Subject<'_>, directory: &Path, what: &str) -> Result<(), Fault> {
-    match subject.load_unchecked(directory) {
+fn refused(subject: &Subject<'_>, directory: &Path, options: &Options, what: &str) -> Result<(), Fault> {
+    match subject.load_unchecked(directory, options) {
         Ok(_) => fail!("{what} loads"),
         Err(status) if status.message().is_empty() => fail!("{what} is refused without a reason"),
         Err(status) if has_panicked(status.message()) => fail!("{what} makes the platform panic: {status}"),
@@ -68,8 +68,7 @@ fn has_panicked(message: &str) -> bool {
 }
 
 /// A copy of the model whose every file is what `change` makes of it.
-fn damaged(subject: &Subject<'_>, change: impl Fn(&[u8]) -> Vec<u8>) -> Result<tempfile::TempDir, Fault> {
-    let model = subject.some_model()?;
+fn damaged(model: &Folder, change: impl Fn(&[u8]) -> Vec<u8>) -> Result<tempfile::TempDir, Fault> {
     let copy = tempfile::tempdir()?;
     for file in files(model.path())? {
         let Ok(relative) = file.strip_prefix(model.path()) else {
@@ -96,10 +95,11 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, Fault> {
 }
 
 pub(super) fn truncated(subject: &Subject<'_>) -> Result<(), Fault> {
+    let model = subject.some_model()?;
     for eighths in 0..8 {
         let copy =
-            damaged(subject, |bytes| bytes.get(..bytes.len() / 8 * eighths).unwrap_or_default().to_owned())?;
-        match subject.load_unchecked(copy.path()) {
+            damaged(&model, |bytes| bytes.get(..bytes.len() / 8 * eighths).unwrap_or_default().to_owned())?;
+        match subject.load_unchecked(copy.path(), model.options()) {
             Ok(model) => {
                 for (position, signature) in model.signatures().iter().enumerate() {
                     let inputs = inputs::of_signature(subject, signature, 1, Values::Plain);
@@ -119,15 +119,16 @@ pub(super) fn truncated(subject: &Subject<'_>) -> Result<(), Fault> {
 
 pub(super) fn garbage(subject: &Subject<'_>) -> Result<(), Fault> {
     // No text, no archive, no message: 0xFF is no UTF-8, and as a protobuf tag it never ends.
-    let copy = damaged(subject, |bytes| vec![0xFF; bytes.len().max(64)])?;
-    refused(subject, copy.path(), "a model of garbage")
+    let model = subject.some_model()?;
+    let copy = damaged(&model, |bytes| vec![0xFF; bytes.len().max(64)])?;
+    refused(subject, copy.path(), model.options(), "a model of garbage")
 }
 
 pub(super) fn stable_signatures(subject: &Subject<'_>) -> Result<(), Fault> {
     let folder = subject.some_model()?;
-    let first = subject.load(folder.path())?;
+    let first = subject.load(&folder)?;
     for _ in 0..3 {
-        let next = subject.load(folder.path())?;
+        let next = subject.load(&folder)?;
         if next.signatures().as_slice() != first.signatures().as_slice() {
             fail!("first {:?}, then {:?}", first.signatures(), next.signatures());
         }

@@ -27,7 +27,7 @@ pub(super) fn memory(subject: &Subject<'_>) -> Result<(), Fault> {
     const CYCLES: usize = 30;
     let folder = subject.some_model()?;
     let cycle = || {
-        let model = subject.load(folder.path())?;
+        let model = subject.load(&folder)?;
         run_once(subject, &*model);
         drop(model);
         subject.platform.trim();
@@ -58,7 +58,7 @@ pub(super) fn threads(subject: &Subject<'_>) -> Result<(), Fault> {
     const HELPERS: usize = 2;
     let folder = subject.some_model()?;
     let before = process::threads()?;
-    let models = (0..MODELS).map(|_| subject.load(folder.path())).collect::<Result<Vec<_>, _>>()?;
+    let models = (0..MODELS).map(|_| subject.load(&folder)).collect::<Result<Vec<_>, _>>()?;
     models.iter().for_each(|model| run_once(subject, &**model));
     let during = process::threads()?.saturating_sub(before);
     drop(models);

@@ -30,6 +30,14 @@ pub(crate) fn onnxruntime_plugin() -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
+/// The plugin of this platform, of the bundle: it needs its library beside it.
+pub(crate) fn plugin(platform: &str) -> anyhow::Result<PathBuf> {
+    let bundle = bundle().with_context(|| format!("{BUNDLE} names no bundle"))?;
+    let path = bundle.join(format!("plugins/libsalver_{platform}.so"));
+    ensure!(path.is_file(), "{BUNDLE}: there is no `{}`", path.display());
+    Ok(path)
+}
+
 /// `salver serve` on a free port, without models.
 pub(crate) fn serve_command() -> anyhow::Result<Command> {
     let plugin = echo_plugin()?;

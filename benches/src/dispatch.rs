@@ -66,12 +66,19 @@ pub(crate) fn run() -> anyhow::Result<Vec<Promise>> {
 }
 
 /// One model on one platform.
-struct Subject {
+pub(crate) struct Subject {
     name: String,
     shown: &'static str,
     platform: &'static str,
     inputs: Vec<(String, Tensor)>,
     is_promised: bool,
+}
+
+impl Subject {
+    /// The latest version of `name`, with these inputs.
+    pub(crate) fn new(name: &str, inputs: Vec<(String, Tensor)>) -> Self {
+        Self { name: name.to_owned(), shown: "", platform: "", inputs, is_promised: false }
+    }
 }
 
 /// Each model on each platform, published under a name of its own.
@@ -150,7 +157,7 @@ async fn requests(inference: &Inference, subject: &Subject) -> anyhow::Result<Ra
     Ok(Rates { cpu: rate(thread_cpu_time() - cpu_start), clock: rate(start.elapsed()) })
 }
 
-async fn request(inference: &Inference, subject: &Subject) -> Result<(), Status> {
+pub(crate) async fn request(inference: &Inference, subject: &Subject) -> Result<(), Status> {
     let served = inference.resolve(Api::Embedded, black_box(&subject.name), VersionChoice::Latest)?;
     let signature = served.signatures().get("").map(|(signature, _)| signature).unwrap_or_default();
     let call = Call {
@@ -166,7 +173,7 @@ async fn request(inference: &Inference, subject: &Subject) -> Result<(), Status>
 }
 
 /// Knows of nothing: it is asked only about requests that find no version.
-struct NoCatalog;
+pub(crate) struct NoCatalog;
 
 impl Catalog for NoCatalog {
     fn models(&self) -> Vec<StreamName> {

@@ -17,6 +17,7 @@ mod lookup;
 mod machine;
 mod messages;
 mod models;
+mod platforms;
 mod process;
 mod serve;
 mod swap;
@@ -28,11 +29,12 @@ use figures::Promise;
 /// A benchmark: prints what it finds, and returns what was promised of it.
 type Bench = fn() -> anyhow::Result<Vec<Promise>>;
 
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("lookup", lookup::run),
     ("dispatch", dispatch::run),
     ("boundary", boundary::run),
     ("batching", batching::run),
+    ("platforms", platforms::run),
     ("serve", serve::run),
     ("swap", swap::run),
 ];

@@ -4,10 +4,15 @@
 //! A promise that is missed is a line to read, not a failure: machines differ.
 
 use std::path::PathBuf;
+use std::process::Command;
 
-use crate::bundle;
+use crate::fetch::fetch;
 use crate::test::test_bundle;
-use crate::workspace::{cargo, run as run_command};
+use crate::workspace::{cargo, run as run_command, target};
+use crate::{bundle, libraries};
+
+/// What compares frameworks with themselves.
+const PLATFORMS: &str = "platforms";
 
 /// What is measured without the server.
 const BARE: [&str; 1] = ["lookup"];
@@ -25,12 +30,45 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bundle = test_bundle();
     let is_bare = |name: &String| BARE.contains(&name.as_str());
-    if args.names.is_empty() || !args.names.iter().all(is_bare) {
+    // Only where it is named: it fetches and builds more than a gigabyte.
+    let all_platforms = args.names.iter().any(|name| name == PLATFORMS);
+    if all_platforms {
+        bundle::make(&bundle, &bundle::Platform::ALL, false)?;
+    } else if args.names.is_empty() || !args.names.iter().all(is_bare) {
         bundle::make(&bundle, &bundle::Platform::LIGHT, false)?;
     }
     let mut benches = cargo(["run", "--quiet", "--release", "--package", "salver-benches", "--"]);
+    if all_platforms {
+        own_loops(&mut benches)?;
+    }
     if let Some(plot) = &args.plot {
         benches.env("SALVER_PLOT", std::path::absolute(plot)?);
     }
     run_command(benches.args(&args.names).env("SALVER_BUNDLE", &bundle))
+}
+
+/// Builds each framework's own loop, and tells `benches` where they and their libraries are.
+fn own_loops(benches: &mut Command) -> anyhow::Result<()> {
+    let onnxruntime = libraries::named("onnxruntime")?;
+    let library = fetch(&onnxruntime)?.join(format!("libonnxruntime.so.{}", onnxruntime.version));
+    benches.env("SALVER_ONNXRUNTIME_LIBRARY", library);
+    let tensorflow = fetch(&libraries::named("tensorflow")?)?;
+    benches.env("SALVER_TENSORFLOW_LIBRARY", tensorflow.join("libtensorflow_cc.so.2"));
+    let libtorch = fetch(&libraries::named("libtorch")?)?;
+    benches.env("LD_LIBRARY_PATH", libtorch.join("lib"));
+    for platform in ["onnxruntime", "libtorch", "tensorflow"] {
+        let package = format!("salver-platforms-{platform}");
+        let mut build =
+            cargo(["build", "--quiet", "--release", "--example", "own_loop", "--package", &package]);
+        if platform == "libtorch" {
+            bundle::with_libtorch(&mut build, &libtorch);
+        }
+        run_command(&mut build)?;
+        // All of them are built under the same name.
+        let (built, kept) =
+            (target().join("release/examples/own_loop"), target().join(format!("own-loop-{platform}")));
+        std::fs::copy(built, &kept)?;
+        benches.env(format!("SALVER_OWN_LOOP_{}", platform.to_uppercase()), kept);
+    }
+    Ok(())
 }

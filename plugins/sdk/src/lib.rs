@@ -118,7 +118,7 @@ pub mod __private {
 ///
 /// `name` is the plugin's; its version is that of the crate. There are `platforms`, `sources`, or both:
 ///
-/// ```ignore
+/// ```text
 /// salver_plugins_sdk::export_plugin! {
 ///     name: "mine",
 ///     platforms: { "first" => First, "second" => Second::new() },

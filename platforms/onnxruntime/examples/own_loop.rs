@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let environment =
         ort::init_from(std::env::var("SALVER_ONNXRUNTIME_LIBRARY")?)?.with_telemetry(false).build()?;
     let session = || -> Result<Session, ort::Error> {
-        Ok(Session::builder(&environment)?.with_intra_threads(1)?.commit_from_file(model)?)
+        Session::builder(&environment)?.with_intra_threads(1)?.commit_from_file(model)
     };
     let mut sessions = (0..threads.parse()?).map(|_: usize| session()).collect::<Result<Vec<_>, _>>()?;
     let pixels = vec![1.0f32; rows * WIDTH];

@@ -18,7 +18,7 @@ pub use echo::{TAGGED, echo_of};
 pub use grpc::{Grpc, Reply, fp32_infer, fp32_predict, fp32_values};
 pub use http_client::{Answer, Http};
 pub use log::Log;
-pub use repository::Repository;
+pub use repository::{Repository, copy};
 pub use server::Server;
 
 use std::time::Duration;

@@ -88,3 +88,20 @@ impl Repository {
         self.path().join(model).join(format!(".{version}.tmp"))
     }
 }
+
+/// Copies what is in a folder, and below, into another, which is made.
+///
+/// # Panics
+/// Where that cannot be done.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("making a folder");
+    for entry in fs::read_dir(from).expect("reading a folder") {
+        let path = entry.expect("reading a folder").path();
+        let place = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy(&path, &place);
+        } else {
+            fs::copy(&path, place).expect("copying a file");
+        }
+    }
+}

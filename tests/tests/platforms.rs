@@ -4,10 +4,10 @@
 
 use std::f32::consts::TAU;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use salver_tests::{Bundle, Grpc, Http, Repository, Server, fp32_predict, python, root, skip};
+use salver_tests::{Bundle, Grpc, Http, Repository, Server, copy, fp32_predict, python, root, skip};
 use serde_json::{Value, json};
 
 /// The bundle, where every platform is in it.
@@ -31,19 +31,6 @@ fn digits() -> Repository {
         copy(&root().join("examples/platforms").join(model), &repository.path().join(model));
     }
     repository
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let place = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &place);
-        } else {
-            fs::copy(&path, place).unwrap();
-        }
-    }
 }
 
 fn sample() -> Value {

@@ -77,7 +77,8 @@ fn outputs(
         outputs => {
             let returned = trial().map_err(missing)?;
             let form = form_of(&returned);
-            Ok((shown(returned, outputs.as_deref())?, form))
+            let is_rank_shown = inputs.iter().all(|input| input.shape.dims().is_some());
+            Ok((shown(returned, outputs.as_deref(), is_rank_shown)?, form))
         }
     }
 }
@@ -95,8 +96,13 @@ fn said_output(said: &SaidTensor) -> Result<TensorSpec, Status> {
     Ok(TensorSpec::new(&said.name, dtype, shape))
 }
 
-/// What a run returned, under the names that are said where it has none of its own.
-fn shown(returned: Returned, said: Option<&[SaidTensor]>) -> Result<Vec<TensorSpec>, Status> {
+/// What a run returned, under the names that are said where it has none of its own. Where an input may have any number of
+/// dimensions, outputs may.
+fn shown(
+    returned: Returned,
+    said: Option<&[SaidTensor]>,
+    is_rank_shown: bool,
+) -> Result<Vec<TensorSpec>, Status> {
     let spec = |name: &str, output: &Output, said: Option<&SaidTensor>| {
         let dtype = match said.and_then(|said| said.dtype.as_deref()) {
             Some(text) => read_dtype(name, text)?,
@@ -105,7 +111,8 @@ fn shown(returned: Returned, said: Option<&[SaidTensor]>) -> Result<Vec<TensorSp
         let shape = match said.and_then(|said| said.shape.as_deref()) {
             Some(dims) => ShapeSpec::of(dims),
             // Which of the sizes would be others for other inputs, one run does not show.
-            None => ShapeSpec::of(&vec![-1; output.rank()]),
+            None if is_rank_shown => ShapeSpec::of(&vec![-1; output.rank()]),
+            None => ShapeSpec::any(),
         };
         Ok(TensorSpec::new(name, dtype, shape))
     };

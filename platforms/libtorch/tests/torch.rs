@@ -167,6 +167,16 @@ fn what_cannot_be_answered_with_is_said_when_the_module_is_loaded() {
 }
 
 #[test]
+fn an_output_has_as_many_dimensions_as_an_input_of_any_number_has() {
+    let model = load("identity.pt", r#"inputs = [{ name = "x", dtype = "FP32" }]"#).unwrap();
+    assert_eq!(model.signatures().as_slice()[0].outputs[0].shape, ShapeSpec::any());
+    for dims in [&[][..], &[2], &[1, 2, 1]] {
+        let x = tensor(dims, vec![1.0_f32; dims.iter().product::<i64>() as usize]);
+        assert_eq!(run(&*model, &[Some(x.clone())]), Ok(vec![x]));
+    }
+}
+
+#[test]
 fn shapes_that_do_not_fit_are_the_request_s_fault_in_a_line() {
     let model = load("linear.pt", r#"inputs = [{ name = "x", dtype = "FP32", shape = [-1, 3] }]"#).unwrap();
     let error = run(&*model, &[Some(tensor(&[2, 4], vec![0_f32; 8]))]).unwrap_err();

@@ -96,6 +96,11 @@ pub struct CheckArgs {
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
 
+    /// A repository of models that return their one input, of any shape, each called after its element type: FP32/1 and so
+    /// on; without it, the cases that need them are skipped
+    #[arg(long, value_name = "DIR")]
+    pub identity: Option<PathBuf>,
+
     /// Which of the plugin's platforms. Default: all
     #[arg(long, value_name = "NAME")]
     pub platform: Option<String>,

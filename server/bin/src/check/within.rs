@@ -2,13 +2,16 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use salver_core_platform::Options;
+use salver_core_tensor::DType;
 use salver_platforms_conformance::{Outcome, Subject, cases};
 use salver_plugins_host::{HostServices, Plugins};
-use salver_server_config::{CheckArgs, SourceEntry};
+use salver_server_config::{CheckArgs, ModelSettings, SourceEntry};
 
 use crate::check::report::Ending;
 use crate::check::source;
@@ -70,9 +73,41 @@ fn outcome(args: &CheckArgs, case: &str) -> Outcome {
         Ok(options) => options,
         Err(why) => return Outcome::Failed(why),
     };
-    let subject =
+    let repository = args.identity.as_deref();
+    let identity = |dtype: DType, _dims: &[i64], directory: &Path| {
+        repository.map_or(Ok(None), |repository| copy_of(&repository.join(dtype.name()), directory))
+    };
+    let mut subject =
         Subject { model: args.model.clone(), options, ..Subject::new(Arc::clone(platform), cpu_threads) };
+    if repository.is_some() {
+        subject.identity = Some(&identity);
+    }
     case.run(&subject)
+}
+
+/// Copies the first version of a model into a folder, and reads its settings; `None` where there is none.
+fn copy_of(model: &Path, directory: &Path) -> std::io::Result<Option<Options>> {
+    let version = model.join("1");
+    if !version.is_dir() {
+        return Ok(None);
+    }
+    copy(&version, directory)?;
+    Ok(Some(ModelSettings::read(model).map_err(std::io::Error::other)?.options))
+}
+
+/// Copies what is in a folder, and below.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, place) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            std::fs::create_dir(&place)?;
+            copy(&path, &place)?;
+        } else {
+            std::fs::copy(&path, &place)?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs a case in a process of its own, and waits for it to end, or for its time to.
@@ -86,6 +121,9 @@ pub(super) fn start(args: &CheckArgs, of: &Of<'_>, case: &str) -> Ending {
         };
         if let Some(model) = &args.model {
             command.arg("--model").arg(model);
+        }
+        if let Some(identity) = &args.identity {
+            command.arg("--identity").arg(identity);
         }
         for option in &args.platform_option {
             command.arg("--platform-option").arg(option);

@@ -6,6 +6,9 @@ use std::f32::consts::TAU;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use salver_tests::{Bundle, Grpc, Http, Repository, Server, copy, fp32_predict, python, root, skip};
 use serde_json::{Value, json};
@@ -97,27 +100,79 @@ async fn frameworks_may_be_opened_in_any_order() {
     }
 }
 
+/// How long the frameworks are kept busy; a variable says otherwise.
+const FULL_LOAD: Duration = Duration::from_secs(5);
+
+fn full_load() -> Duration {
+    let seconds = std::env::var("SALVER_FULL_LOAD_SECONDS").ok();
+    seconds.map_or(FULL_LOAD, |seconds| Duration::from_secs(seconds.parse().unwrap()))
+}
+
+/// What the server takes, of what `/proc/ID/status` tells.
+fn status(process: u32, field: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// What clients saw of one framework.
+#[derive(Default)]
+struct Seen {
+    right: AtomicUsize,
+    wrong: AtomicUsize,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn frameworks_serve_side_by_side_under_load_with_a_bounded_number_of_threads() {
+async fn frameworks_serve_side_by_side_at_full_load_with_bounded_threads_and_memory() {
+    const CLIENTS: usize = 12;
     let Some(bundle) = bundle() else { return };
-    let (repository, sample) = (digits(), sample());
+    let (repository, sample) = (digits(), Arc::new(sample()));
     let mut server = Server::start(&bundle, &repository, &[]);
-    let clients = (0..12).map(|client| {
-        let (http, sample) = (server.http(), sample.clone());
+    let seen: Arc<[Seen; DIGITS.len()]> = Arc::default();
+    // What is resident when every framework has what it keeps.
+    let resident = Arc::new(OnceLock::new());
+    let (warm, end) = (Instant::now() + full_load() / 4, Instant::now() + full_load());
+    let process = server.id();
+    let clients = (0..CLIENTS).map(|client| {
+        let (http, sample) = (server.http(), Arc::clone(&sample));
+        let (seen, resident) = (Arc::clone(&seen), Arc::clone(&resident));
+        let body = json!({ "inputs": sample["pixels"] }).to_string();
         tokio::spawn(async move {
-            for turn in 0..400 {
-                let model = DIGITS[(client + turn) % DIGITS.len()];
-                assert_eq!(read(&http, model, &sample["pixels"]).await, sample["digit"], "{model}");
+            for turn in client.. {
+                let (now, index) = (Instant::now(), turn % DIGITS.len());
+                if now >= warm {
+                    resident.get_or_init(|| status(process, "VmRSS:"));
+                }
+                if now >= end {
+                    return;
+                }
+                let answer = http.post(&format!("/v1/models/{}:predict", DIGITS[index]), body.clone()).await;
+                let is_right = answer.status == 200 && answer.json()["outputs"]["digit"] == sample["digit"];
+                let count = if is_right { &seen[index].right } else { &seen[index].wrong };
+                count.fetch_add(1, Ordering::Relaxed);
             }
         })
     });
     for client in clients.collect::<Vec<_>>() {
         client.await.unwrap();
     }
+    let (threads, after, resident) =
+        (status(process, "Threads:"), status(process, "VmRSS:"), *resident.get().unwrap());
+    let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    for (model, seen) in DIGITS.iter().zip(&*seen) {
+        println!("{model}: {} right answers, {} others", count(&seen.right), count(&seen.wrong));
+    }
+    println!("{threads} threads, {} MiB, {} MiB after a quarter of the time", after / 1024, resident / 1024);
+    for (model, seen) in DIGITS.iter().zip(&*seen) {
+        assert_eq!(count(&seen.wrong), 0, "{model}");
+        assert!(count(&seen.right) > 0, "{model}");
+    }
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = fs::read_dir(format!("/proc/{}/task", server.id())).unwrap().count();
     // The server's own, then for each processor: two runs of each model, and what each framework computes with.
     assert!(threads <= 40 + 12 * cpus, "{threads} threads on {cpus} processors");
+    // In kibibytes: what allocators keep of the runs, for each thread that runs some.
+    let most = resident + 100 * 1024;
+    assert!(after <= most, "{after} KiB, {resident} KiB after a quarter of the time");
     assert!(server.stop().success());
 }
 

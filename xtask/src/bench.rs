@@ -14,6 +14,9 @@ use crate::{bundle, libraries};
 /// What compares frameworks with themselves.
 const PLATFORMS: &str = "platforms";
 
+/// What measures the plugin interface alone.
+const BOUNDARY: &str = "boundary";
+
 /// What is measured without the server.
 const BARE: [&str; 1] = ["lookup"];
 
@@ -44,7 +47,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(plot) = &args.plot {
         benches.env("SALVER_PLOT", std::path::absolute(plot)?);
     }
-    run_command(benches.args(&args.names).env("SALVER_BUNDLE", &bundle))
+    let mut names = args.names.clone();
+    // What it costs that they are plugins belongs to it.
+    names.extend(all_platforms.then(|| BOUNDARY.to_owned()));
+    run_command(benches.args(&names).env("SALVER_BUNDLE", &bundle))
 }
 
 /// Builds each framework's own loop, and tells `benches` where they and their libraries are.

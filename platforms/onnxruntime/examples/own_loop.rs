@@ -1,54 +1,50 @@
 //! ONNX Runtime alone: what `cargo xtask bench platforms` holds the server's path against.
 //!
-//! `own_loop MODEL ROWS THREADS`, of a model whose input `x` has 1,024 columns; for each line on standard input it runs for a while and prints runs per second.
+//! `own_loop MODEL ROWS COLUMNS`; for each number of threads on standard input it runs for a while.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
+#![expect(unsafe_code, reason = "`ort` lets one thread at a time run a session, ONNX Runtime any number")]
 
 use std::error::Error;
-use std::io::BufRead as _;
-use std::time::{Duration, Instant};
+use std::ptr;
 
+use ort::AsPointer as _;
 use ort::session::Session;
 use ort::value::TensorRef;
 
-const WIDTH: usize = 1024;
-const ROUND: Duration = Duration::from_millis(400);
+#[path = "../../../benches/own_loop.rs"]
+mod own_loop;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, rows, threads] = arguments.as_slice() else { return Err("MODEL ROWS THREADS".into()) };
-    let rows: usize = rows.parse()?;
-    let environment =
-        ort::init_from(std::env::var("SALVER_ONNXRUNTIME_LIBRARY")?)?.with_telemetry(false).build()?;
-    let session = || -> Result<Session, ort::Error> {
-        Session::builder(&environment)?.with_intra_threads(1)?.commit_from_file(model)
-    };
-    let mut sessions = (0..threads.parse()?).map(|_: usize| session()).collect::<Result<Vec<_>, _>>()?;
-    let pixels = vec![1.0f32; rows * WIDTH];
-    for line in std::io::stdin().lock().lines() {
-        line?;
-        let counts = std::thread::scope(|scope| {
-            let loops: Vec<_> = sessions
-                .iter_mut()
-                .map(|session| {
-                    let pixels = &pixels;
-                    scope.spawn(move || -> Result<f64, ort::Error> {
-                        let (start, mut count) = (Instant::now(), 0.0);
-                        while start.elapsed() < ROUND {
-                            let input = TensorRef::from_array_view(([rows, WIDTH], pixels.as_slice()))?;
-                            drop(session.run(ort::inputs!["x" => input])?);
-                            count += 1.0;
-                        }
-                        Ok(count / start.elapsed().as_secs_f64())
-                    })
-                })
-                .collect();
-            loops
-                .into_iter()
-                .map(|each| each.join().map_err(|_| "a thread panicked"))
-                .collect::<Result<Vec<_>, _>>()
-        })?;
-        println!("{}", counts.into_iter().sum::<Result<f64, _>>()?);
-    }
-    Ok(())
+    let [model, rows, columns] = arguments.as_slice() else { return Err("MODEL ROWS COLUMNS".into()) };
+    let shape: [usize; 2] = [rows.parse()?, columns.parse()?];
+    let library = std::env::var("SALVER_ONNXRUNTIME_LIBRARY")?;
+    let environment = ort::init_from(library)?.with_telemetry(false).build()?;
+    let session = Session::builder(&environment)?.with_intra_threads(1)?.commit_from_file(model)?;
+    let session = session.inner();
+    let x = vec![1.0_f32; shape.iter().product()];
+    own_loop::obey(|| -> Result<(), Box<dyn Error>> {
+        let x = TensorRef::from_array_view((shape, x.as_slice()))?;
+        let mut y = ptr::null_mut();
+        // SAFETY: session, names, input and the place for the output live through the call, and there is one of each. Many
+        // threads may run a session; a null output asks for one to be made.
+        let failed = unsafe {
+            (ort::api().Run)(
+                session.ptr().cast_mut(),
+                ptr::null(),
+                [c"x".as_ptr()].as_ptr(),
+                [x.ptr()].as_ptr(),
+                1,
+                [c"y".as_ptr()].as_ptr(),
+                1,
+                &raw mut y,
+            )
+        };
+        // SAFETY: it was just returned by ONNX Runtime, and is nobody else's.
+        unsafe { ort::Error::result_from_status(failed) }?;
+        // SAFETY: made by the run for its caller, and released once.
+        unsafe { (ort::api().ReleaseValue)(y) };
+        Ok(())
+    })
 }

@@ -4,9 +4,9 @@
 //! their clients find the same bytes. Modules are named after protobuf packages. What is generated from the files is
 //! in `src/gen/`, made by `cargo xtask codegen`; building this crate needs no protoc.
 //!
-//! Three things are not as a generator makes them by default: maps are lists of entries, in the order of the wire;
-//! tensor contents are [`bytes::Bytes`], which share the memory they were decoded from; and services are behind the
-//! features `client` and `server`.
+//! Four things are not as a generator makes them by default: maps are lists of entries, in the order of the wire;
+//! tensor contents are [`bytes::Bytes`], which share the memory they were decoded from; so are the examples of an `Input`,
+//! which models are given as they are; and services are behind the features `client` and `server`.
 
 /// TensorFlow's own messages.
 pub mod tensorflow {

@@ -214,11 +214,23 @@ def test_a_deadline_is_kept(prediction):
     assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_calls_that_salver_does_not_serve_are_unimplemented(prediction):
+def test_a_model_that_takes_no_examples_is_not_asked_about_them(prediction):
     from tensorflow_serving.apis import classification_pb2
 
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = "half_plus_two"
+    request.input.example_list.examples.add()
     with pytest.raises(grpc.RpcError) as error:
-        prediction.Classify(classification_pb2.ClassificationRequest(), timeout=10)
+        prediction.Classify(request, timeout=10)
+    assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert "wanted `inputs`" in error.value.details()
+
+
+def test_calls_that_salver_does_not_serve_are_unimplemented():
+    with grpc.insecure_channel(ADDRESS) as channel:
+        call = channel.unary_unary("/tensorflow.serving.SessionService/SessionRun")
+        with pytest.raises(grpc.RpcError) as error:
+            call(b"", timeout=10)
     assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 

@@ -10,6 +10,7 @@ mod echo;
 mod grpc;
 mod http_client;
 mod log;
+mod pytest;
 mod repository;
 mod server;
 
@@ -18,6 +19,7 @@ pub use echo::{TAGGED, echo_of};
 pub use grpc::{Grpc, Reply, fp32_infer, fp32_predict, fp32_values};
 pub use http_client::{Answer, Http};
 pub use log::Log;
+pub use pytest::{check_pytest, pytest};
 pub use repository::{Repository, copy};
 pub use server::Server;
 

@@ -114,7 +114,7 @@ async fn calls_that_are_not_there_are_unimplemented() {
     let server = Server::start(&bundle, &Repository::new(), &[]);
     let http = server.http();
     for call in [
-        "/tensorflow.serving.PredictionService/Classify",
+        "/tensorflow.serving.PredictionService/PredictStreamed",
         "/tensorflow.serving.SessionService/SessionRun",
         "/inference.GRPCInferenceService/RepositoryIndex",
     ] {

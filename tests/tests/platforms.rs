@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use salver_tests::{Bundle, Grpc, Http, Repository, Server, copy, fp32_predict, python, root, skip};
+use salver_tests::{
+    Bundle, Grpc, Http, Repository, Server, check_pytest, copy, fp32_predict, pytest, python, root, skip,
+};
 use serde_json::{Value, json};
 
 /// The bundle, where every platform is in it.
@@ -80,6 +82,10 @@ async fn half_plus_two_is_answered_exactly() {
     let request = fp32_predict("half_plus_two", Some(123), &[3, 1], &[1.0, 2.0, 5.0]);
     let answer = grpc.prediction.predict(request).await.unwrap().into_inner();
     assert_eq!(answer.outputs[0].value.as_ref().unwrap().float_val, [2.5, 3.0, 4.5]);
+    if let Some(python) = python() {
+        let mut examples = pytest(&python, "test_tfserving_examples.py");
+        check_pytest(examples.env("SALVER_ADDRESS", server.address().to_string()));
+    }
     let metadata = http.get("/v1/models/half_plus_two/metadata").await.json();
     let signatures = &metadata["metadata"]["signature_def"]["signature_def"];
     assert_eq!(signatures["regress_x_to_y"]["method_name"], "tensorflow/serving/regress");

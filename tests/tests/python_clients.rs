@@ -1,11 +1,6 @@
 //! The clients that people use, in Python: each file of `tests/python/` against a server of its own.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
-use std::path::Path;
-use std::process::Command;
-
-use salver_tests::{Bundle, Repository, Server, TAGGED, echo_of, python, root};
+use salver_tests::{Bundle, Repository, Server, TAGGED, check_pytest, echo_of, pytest, python};
 
 /// Every element type that a client can send.
 const DTYPES: [&str; 16] = [
@@ -81,23 +76,7 @@ fn run_with(file: &str, flags: &[&str]) {
     let server = Server::start(&bundle, &repository, &[flags, &["--rest-timeout=2s"]].concat());
     server.wait_until_available(0, "tagged", 1);
     server.wait_until_available(0, "tagged", 2);
-    check(pytest(&python, file).env("SALVER_ADDRESS", server.address().to_string()));
-}
-
-fn check(pytest: &mut Command) {
-    let output = pytest.output().unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    // So that nobody takes a file without tests for one that passed.
-    assert!(output.status.success() && said.contains(" passed"), "{said}");
-}
-
-fn pytest(python: &Path, file: &str) -> Command {
-    let folder = root().join("tests/python");
-    let mut command = Command::new(python);
-    command.args(["-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", file]).current_dir(folder);
-    command.env("PYTHONDONTWRITEBYTECODE", "1").env("SALVER_ROOT", root());
-    command
+    check_pytest(pytest(&python, file).env("SALVER_ADDRESS", server.address().to_string()));
 }
 
 #[test]
@@ -134,7 +113,7 @@ fn tensorflow_serving_s_own_client_changes_which_models_are_served() {
     server.wait_until_available(0, "tagged", 1);
     let mut pytest = pytest(&python, "test_tfserving_reload.py");
     pytest.env("SALVER_ADDRESS", server.address().to_string()).env("SALVER_REPOSITORY", repository.path());
-    check(&mut pytest);
+    check_pytest(&mut pytest);
 }
 
 #[test]

@@ -95,6 +95,12 @@ impl Signature {
     /// The method name of a signature that takes and returns any tensors.
     pub const PREDICT: &str = "tensorflow/serving/predict";
 
+    /// The method name of a signature that takes serialised examples and returns their classes.
+    pub const CLASSIFY: &str = "tensorflow/serving/classify";
+
+    /// The method name of a signature that takes serialised examples and returns a value of each.
+    pub const REGRESS: &str = "tensorflow/serving/regress";
+
     /// The default signature of a model that has only one.
     pub fn predict(inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> Self {
         Self { name: Self::DEFAULT_NAME.to_owned(), method: Self::PREDICT.to_owned(), inputs, outputs }

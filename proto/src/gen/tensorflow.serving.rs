@@ -717,6 +717,87 @@ pub mod model_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Examples, each for itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExampleList {
+    /// The examples, at least one.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub examples: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+/// Examples that have features in common.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExampleListWithContext {
+    /// The examples, at least one. A feature of its own goes before the context's of the same name.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub examples: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// What is added to every example.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub context: ::prost::bytes::Bytes,
+}
+/// Examples in either form.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Input {
+    /// The examples.
+    #[prost(oneof = "input::Kind", tags = "1, 2")]
+    pub kind: ::core::option::Option<input::Kind>,
+}
+/// Nested message and enum types in `Input`.
+pub mod input {
+    /// The examples.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        /// Each for itself.
+        #[prost(message, tag = "1")]
+        ExampleList(super::ExampleList),
+        /// With features in common.
+        #[prost(message, tag = "2")]
+        ExampleListWithContext(super::ExampleListWithContext),
+    }
+}
+/// One of the classes that an example may belong to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Class {
+    /// Which one; empty where the model has no labels.
+    #[prost(string, tag = "1")]
+    pub label: ::prost::alloc::string::String,
+    /// How much it does; 0 where the model has no scores.
+    #[prost(float, tag = "2")]
+    pub score: f32,
+}
+/// The classes of one example.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Classifications {
+    /// In the model's order.
+    #[prost(message, repeated, tag = "1")]
+    pub classes: ::prost::alloc::vec::Vec<Class>,
+}
+/// The classes of every example.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClassificationResult {
+    /// In the order of the examples.
+    #[prost(message, repeated, tag = "1")]
+    pub classifications: ::prost::alloc::vec::Vec<Classifications>,
+}
+/// Asks which classes examples belong to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClassificationRequest {
+    /// The model, and which of its signatures.
+    #[prost(message, optional, tag = "1")]
+    pub model_spec: ::core::option::Option<ModelSpec>,
+    /// The examples.
+    #[prost(message, optional, tag = "2")]
+    pub input: ::core::option::Option<Input>,
+}
+/// The classes that examples belong to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClassificationResponse {
+    /// The model, version and signature that answered.
+    #[prost(message, optional, tag = "2")]
+    pub model_spec: ::core::option::Option<ModelSpec>,
+    /// The classes.
+    #[prost(message, optional, tag = "1")]
+    pub result: ::core::option::Option<ClassificationResult>,
+}
 /// The signatures of a model.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SignatureDefMap {
@@ -769,6 +850,90 @@ pub mod get_model_metadata_response {
         #[prost(message, optional, tag = "2")]
         pub value: ::core::option::Option<::prost_types::Any>,
     }
+}
+/// The value of one example.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Regression {
+    /// The value.
+    #[prost(float, tag = "1")]
+    pub value: f32,
+}
+/// The value of every example.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RegressionResult {
+    /// In the order of the examples.
+    #[prost(message, repeated, tag = "1")]
+    pub regressions: ::prost::alloc::vec::Vec<Regression>,
+}
+/// Asks for a value of each example.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RegressionRequest {
+    /// The model, and which of its signatures.
+    #[prost(message, optional, tag = "1")]
+    pub model_spec: ::core::option::Option<ModelSpec>,
+    /// The examples.
+    #[prost(message, optional, tag = "2")]
+    pub input: ::core::option::Option<Input>,
+}
+/// The values of examples.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RegressionResponse {
+    /// The model, version and signature that answered.
+    #[prost(message, optional, tag = "2")]
+    pub model_spec: ::core::option::Option<ModelSpec>,
+    /// The values.
+    #[prost(message, optional, tag = "1")]
+    pub result: ::core::option::Option<RegressionResult>,
+}
+/// One question.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InferenceTask {
+    /// The model, which all tasks share, and a signature, which none do.
+    #[prost(message, optional, tag = "1")]
+    pub model_spec: ::core::option::Option<ModelSpec>,
+    /// `tensorflow/serving/classify` or `tensorflow/serving/regress`.
+    #[prost(string, tag = "2")]
+    pub method_name: ::prost::alloc::string::String,
+}
+/// The answer to one question.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InferenceResult {
+    /// The model, version and signature that answered.
+    #[prost(message, optional, tag = "1")]
+    pub model_spec: ::core::option::Option<ModelSpec>,
+    /// The answer.
+    #[prost(oneof = "inference_result::Result", tags = "2, 3")]
+    pub result: ::core::option::Option<inference_result::Result>,
+}
+/// Nested message and enum types in `InferenceResult`.
+pub mod inference_result {
+    /// The answer.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Result {
+        /// Of a task to classify.
+        #[prost(message, tag = "2")]
+        ClassificationResult(super::ClassificationResult),
+        /// Of a task to regress.
+        #[prost(message, tag = "3")]
+        RegressionResult(super::RegressionResult),
+    }
+}
+/// Asks several questions about the same examples.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MultiInferenceRequest {
+    /// The questions.
+    #[prost(message, repeated, tag = "1")]
+    pub tasks: ::prost::alloc::vec::Vec<InferenceTask>,
+    /// The examples.
+    #[prost(message, optional, tag = "2")]
+    pub input: ::core::option::Option<Input>,
+}
+/// The answers, in the order of the questions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MultiInferenceResponse {
+    /// The answers.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<InferenceResult>,
 }
 /// Inputs by name. Options for streamed prediction and decoding (5 to 7) have no meaning here and are skipped.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -901,6 +1066,60 @@ pub mod prediction_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
+        /// Tells which classes examples belong to.
+        pub async fn classify(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ClassificationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ClassificationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tensorflow.serving.PredictionService/Classify",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tensorflow.serving.PredictionService", "Classify"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells a value of each example.
+        pub async fn regress(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RegressionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RegressionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tensorflow.serving.PredictionService/Regress",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("tensorflow.serving.PredictionService", "Regress"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Runs a model.
         pub async fn predict(
             &mut self,
@@ -925,6 +1144,36 @@ pub mod prediction_service_client {
             req.extensions_mut()
                 .insert(
                     GrpcMethod::new("tensorflow.serving.PredictionService", "Predict"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Classifies and regresses the same examples, by several signatures of one model.
+        pub async fn multi_inference(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MultiInferenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MultiInferenceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tensorflow.serving.PredictionService/MultiInference",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "tensorflow.serving.PredictionService",
+                        "MultiInference",
+                    ),
                 );
             self.inner.unary(req, path, codec).await
         }
@@ -974,11 +1223,35 @@ pub mod prediction_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with PredictionServiceServer.
     #[async_trait]
     pub trait PredictionService: std::marker::Send + std::marker::Sync + 'static {
+        /// Tells which classes examples belong to.
+        async fn classify(
+            &self,
+            request: tonic::Request<super::ClassificationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ClassificationResponse>,
+            tonic::Status,
+        >;
+        /// Tells a value of each example.
+        async fn regress(
+            &self,
+            request: tonic::Request<super::RegressionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RegressionResponse>,
+            tonic::Status,
+        >;
         /// Runs a model.
         async fn predict(
             &self,
             request: tonic::Request<super::PredictRequest>,
         ) -> std::result::Result<tonic::Response<super::PredictResponse>, tonic::Status>;
+        /// Classifies and regresses the same examples, by several signatures of one model.
+        async fn multi_inference(
+            &self,
+            request: tonic::Request<super::MultiInferenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MultiInferenceResponse>,
+            tonic::Status,
+        >;
         /// Tells what a model takes and returns.
         async fn get_model_metadata(
             &self,
@@ -1065,6 +1338,96 @@ pub mod prediction_service_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
+                "/tensorflow.serving.PredictionService/Classify" => {
+                    #[allow(non_camel_case_types)]
+                    struct ClassifySvc<T: PredictionService>(pub Arc<T>);
+                    impl<
+                        T: PredictionService,
+                    > tonic::server::UnaryService<super::ClassificationRequest>
+                    for ClassifySvc<T> {
+                        type Response = super::ClassificationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ClassificationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PredictionService>::classify(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ClassifySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tensorflow.serving.PredictionService/Regress" => {
+                    #[allow(non_camel_case_types)]
+                    struct RegressSvc<T: PredictionService>(pub Arc<T>);
+                    impl<
+                        T: PredictionService,
+                    > tonic::server::UnaryService<super::RegressionRequest>
+                    for RegressSvc<T> {
+                        type Response = super::RegressionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RegressionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PredictionService>::regress(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RegressSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/tensorflow.serving.PredictionService/Predict" => {
                     #[allow(non_camel_case_types)]
                     struct PredictSvc<T: PredictionService>(pub Arc<T>);
@@ -1095,6 +1458,52 @@ pub mod prediction_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PredictSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tensorflow.serving.PredictionService/MultiInference" => {
+                    #[allow(non_camel_case_types)]
+                    struct MultiInferenceSvc<T: PredictionService>(pub Arc<T>);
+                    impl<
+                        T: PredictionService,
+                    > tonic::server::UnaryService<super::MultiInferenceRequest>
+                    for MultiInferenceSvc<T> {
+                        type Response = super::MultiInferenceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MultiInferenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PredictionService>::multi_inference(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MultiInferenceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -9,6 +9,7 @@
 //! RESOURCE_EXHAUSTED before it is held and its structure before it is decoded, and writing one that large outputs are
 //! sent from where the model left them. tonic provides the rest: statuses, health, reflection.
 
+mod examples;
 mod health;
 mod message;
 mod metadata;
@@ -79,6 +80,18 @@ pub fn routes(inference: Arc<Inference>, reload: Arc<dyn Reload>, options: Optio
     let app = Arc::new(App { inference, reload, options });
     Router::new()
         .route("/tensorflow.serving.PredictionService/Predict", unary(&guard::PREDICT, tensorflow::predict))
+        .route(
+            "/tensorflow.serving.PredictionService/Classify",
+            unary(&guard::CLASSIFY_OR_REGRESS, examples::classify),
+        )
+        .route(
+            "/tensorflow.serving.PredictionService/Regress",
+            unary(&guard::CLASSIFY_OR_REGRESS, examples::regress),
+        )
+        .route(
+            "/tensorflow.serving.PredictionService/MultiInference",
+            unary(&guard::MULTI_INFERENCE, examples::multi_inference),
+        )
         .route(
             "/tensorflow.serving.PredictionService/GetModelMetadata",
             unary(&guard::GET_MODEL_METADATA, tensorflow::get_model_metadata),

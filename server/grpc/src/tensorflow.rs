@@ -42,12 +42,7 @@ pub(crate) async fn predict(app: Arc<App>, head: Head, request: PredictRequest) 
         Status::failed_precondition(format!("Serving signature key {name} not found."))
     })?;
     let tensors = decode_inputs(inputs, app.options.max_request_bytes, &head.account)?;
-    let context = RequestContext {
-        deadline: head.deadline,
-        trace: head.trace,
-        parameters: with_priority(head.priority, Options::new()),
-        ..RequestContext::default()
-    };
+    let context = context(&head);
     let call =
         Call { api: Api::TfServingGrpc, served, signature, inputs: tensors, outputs: output_filter, context };
     let answer = app.inference.run(call).await?;
@@ -162,8 +157,18 @@ pub(crate) async fn handle_reload_config_request(
     Reply::new(&ReloadConfigResponse { status: Some(status), metric: Vec::new() })
 }
 
+/// The context of a call's runs.
+pub(crate) fn context(head: &Head) -> RequestContext {
+    RequestContext {
+        deadline: head.deadline,
+        trace: head.trace,
+        parameters: with_priority(head.priority, Options::new()),
+        ..RequestContext::default()
+    }
+}
+
 /// The spec, where it names a model.
-fn named(spec: Option<ModelSpec>) -> Result<ModelSpec, Status> {
+pub(crate) fn named(spec: Option<ModelSpec>) -> Result<ModelSpec, Status> {
     let spec = spec.ok_or_else(missing_spec)?;
     if spec.name.is_empty() {
         return Err(Status::invalid_argument("ModelSpec has no name specified."));
@@ -171,6 +176,6 @@ fn named(spec: Option<ModelSpec>) -> Result<ModelSpec, Status> {
     Ok(spec)
 }
 
-fn missing_spec() -> Status {
+pub(crate) fn missing_spec() -> Status {
     Status::invalid_argument("Missing ModelSpec")
 }

@@ -24,6 +24,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tonic::Code;
 use tonic::transport::Channel;
 
+mod examples;
 mod open_inference;
 mod server;
 mod tensorflow;
@@ -135,13 +136,18 @@ fn app() -> (Router, UnboundedReceiver<&'static str>) {
 
 fn app_of(known: Known) -> (Router, UnboundedReceiver<&'static str>) {
     let (sender, events) = unbounded_channel();
+    (app_with(Echo::new(sender), known), events)
+}
+
+/// The services, with this model in the place of the echo.
+fn app_with(model: impl Model + 'static, known: Known) -> Router {
     let id = ServableId::new("echo", Version::new(3).unwrap());
     let gate = GateOptions { max_running: 4, max_waiting: 4 };
     let options = ServedOptions { inline_limit: Duration::ZERO, gate };
-    let served = Served::new(&id, Box::new(Echo::new(sender)), "fake", options, Arc::new(NoObserver));
+    let served = Served::new(&id, Box::new(model), "fake", options, Arc::new(NoObserver));
     let tenancy = Tenancy::new(id, Arc::new(served), 1, || {});
     let inference = Inference::new(Arc::new(One(tenancy)), Arc::new(known), Arc::new(NoObserver));
-    (routes(inference, Arc::new(OneModel), Options { max_request_bytes: LIMIT }), events)
+    routes(inference, Arc::new(OneModel), Options { max_request_bytes: LIMIT })
 }
 
 /// Serves on a port of its own until the test ends.

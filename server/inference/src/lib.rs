@@ -10,6 +10,7 @@
 
 mod batched;
 mod catalog;
+mod examples;
 mod gate;
 mod instruments;
 mod on_demand;
@@ -21,6 +22,7 @@ mod served;
 mod timeout;
 
 pub use catalog::{Catalog, LabelStatus, Readiness, VersionStatus};
+pub use examples::{Classification, Method, Question, examples};
 pub use gate::GateOptions;
 pub use instruments::Api;
 pub use on_demand::{Done, NotLoaded, OnDemand, Wish};

@@ -66,7 +66,7 @@ impl Elements for StringElements {
     fn read(&mut self, reader: &mut Reader<'_>, peek: Peek) -> Result<(), Status> {
         let start = self.buffer.len();
         match peek {
-            Peek::Object => self.read_base64(reader, peek)?,
+            Peek::Object => read_base64(reader, peek, &mut self.buffer)?,
             _ => reader.string(peek, |text| self.buffer.extend_from_slice(text.as_bytes()))?,
         }
         self.spans.push((start, self.buffer.len() - start));
@@ -87,29 +87,27 @@ impl Elements for StringElements {
     }
 }
 
-impl StringElements {
-    /// Reads `{"b64": "..."}` to the end of the buffer.
-    fn read_base64(&mut self, reader: &mut Reader<'_>, peek: Peek) -> Result<(), Status> {
-        let at = reader.position();
-        let wrong = |what: &str| {
-            Status::invalid_argument(format!(
-                "the object at byte {at} is no string: {what}, wanted {{\"b64\": text}}"
-            ))
-        };
-        match reader.enter_object(peek, |key| key == BASE64_KEY)? {
-            Some(true) => {}
-            Some(false) => return Err(wrong("it has another key")),
-            None => return Err(wrong("it is empty")),
-        }
-        let peek = reader.peek()?;
-        let decoded = reader.string(peek, |text| decode_base64(text, &mut self.buffer))?;
-        decoded.map_err(|error| {
-            Status::invalid_argument(format!("the object at byte {at} is not valid base64: {error}"))
-        })?;
-        match reader.next_key(|_| ())? {
-            None => Ok(()),
-            Some(()) => Err(wrong("it has more keys")),
-        }
+/// Reads `{"b64": "..."}` to the end of `buffer`.
+pub(crate) fn read_base64(reader: &mut Reader<'_>, peek: Peek, buffer: &mut Vec<u8>) -> Result<(), Status> {
+    let at = reader.position();
+    let wrong = |what: &str| {
+        Status::invalid_argument(format!(
+            "the object at byte {at} is no string: {what}, wanted {{\"b64\": text}}"
+        ))
+    };
+    match reader.enter_object(peek, |key| key == BASE64_KEY)? {
+        Some(true) => {}
+        Some(false) => return Err(wrong("it has another key")),
+        None => return Err(wrong("it is empty")),
+    }
+    let peek = reader.peek()?;
+    let decoded = reader.string(peek, |text| decode_base64(text, buffer))?;
+    decoded.map_err(|error| {
+        Status::invalid_argument(format!("the object at byte {at} is not valid base64: {error}"))
+    })?;
+    match reader.next_key(|_| ())? {
+        None => Ok(()),
+        Some(()) => Err(wrong("it has more keys")),
     }
 }
 

@@ -25,6 +25,7 @@
 
 mod column;
 mod element;
+mod examples;
 mod infer;
 mod infer_input;
 mod infer_parameters;
@@ -35,6 +36,7 @@ mod predict_response;
 mod reader;
 mod write;
 
+pub use examples::{ExamplesRequest, write_classification, write_regression};
 pub use infer::{InferRequest, RequestedOutput};
 pub use infer_response::{EncodedResponse, InferResponse, ResponseOutput};
 pub use predict::{Form, PredictRequest};

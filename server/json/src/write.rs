@@ -145,24 +145,24 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], index: usize, form: StringForm) 
             return Err(Status::invalid_argument(format!("string element {index} is not UTF-8")));
         }
         (None, StringForm::Base64 | StringForm::TextIfUtf8) => {
-            out.extend_from_slice(b"{\"b64\":\"");
             write_base64(out, bytes);
-            out.extend_from_slice(b"\"}");
         }
     }
     Ok(())
 }
 
-/// Writes base64 through a small buffer, without an allocation of its own.
-fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Writes `{"b64": "..."}` through a small buffer, without an allocation of its own.
+pub(crate) fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     // A multiple of three, so that only the last piece is padded.
     const PIECE: usize = 3 * 256;
     let mut buffer = [0; PIECE / 3 * 4];
+    out.extend_from_slice(b"{\"b64\":\"");
     for piece in bytes.chunks(PIECE) {
         // The buffer holds any piece.
         let length = BASE64.encode_slice(piece, &mut buffer).unwrap_or_default();
         out.extend_from_slice(buffer.get(..length).unwrap_or_default());
     }
+    out.extend_from_slice(b"\"}");
 }
 
 /// Writes a JSON string.
@@ -238,6 +238,7 @@ mod tests {
         assert_eq!(error.unwrap_err().message(), "string element 1 is not UTF-8");
         let mut out = Vec::new();
         write_base64(&mut out, &long);
-        assert_eq!(BASE64.decode(out).unwrap(), long);
+        let text = out.strip_prefix(b"{\"b64\":\"").and_then(|rest| rest.strip_suffix(b"\"}")).unwrap();
+        assert_eq!(BASE64.decode(text).unwrap(), long);
     }
 }

@@ -63,6 +63,29 @@ fn mixed() -> Fake {
     })
 }
 
+/// Of each example its first two bytes as the only class and its length as the score, and its length as its value.
+fn lengths() -> Fake {
+    let spec = |name, dtype, dims| TensorSpec::new(name, dtype, ShapeSpec::of(dims));
+    let signature = |name: &str, outputs| {
+        let inputs = vec![spec("inputs", DType::String, &[-1])];
+        Signature { name: name.to_owned(), ..Signature::predict(inputs, outputs) }
+    };
+    let classes = vec![spec("classes", DType::String, &[-1, 1]), spec("scores", DType::F32, &[-1, 1])];
+    let values = vec![spec("outputs", DType::F32, &[-1])];
+    let signatures = vec![signature("classify", classes), signature("regress", values)];
+    Fake(SignatureSet::new(signatures).unwrap(), |request| {
+        let examples: Vec<_> = request.input(0)?.strings().unwrap().iter().collect();
+        let count = examples.len() as i64;
+        let lengths: Vec<_> = examples.iter().map(|example| example.len() as f32).collect();
+        if request.signature == 1 {
+            return Ok(vec![Tensor::from_vec(Shape::new(&[count])?, lengths)?]);
+        }
+        let firsts = examples.iter().map(|example| &example[..2]).collect();
+        let shape = Shape::new(&[count, 1])?;
+        Ok(vec![Tensor::from_strings(shape.clone(), firsts)?, Tensor::from_vec(shape, lengths)?])
+    })
+}
+
 /// Runs until its caller no longer waits.
 fn endless() -> Fake {
     let Fake(signatures, _) = half_plus_two();
@@ -90,8 +113,13 @@ struct Models(Vec<Tenancy<Served>>);
 
 impl Models {
     fn new() -> Self {
-        let models =
-            [("half", half_plus_two()), ("mixed", mixed()), ("endless", endless()), ("zeros", zeros())];
+        let models = [
+            ("half", half_plus_two()),
+            ("mixed", mixed()),
+            ("endless", endless()),
+            ("zeros", zeros()),
+            ("lengths", lengths()),
+        ];
         let tenancy = |(name, model): (&str, Fake)| {
             let id = ServableId::new(name, version(123));
             let gate = GateOptions { max_running: 4, max_waiting: 4 };

@@ -15,8 +15,10 @@ use http::StatusCode;
 use http::request::Parts;
 use salver_core_status::{Quoted, Status};
 use salver_server_http::Account;
-use salver_server_inference::{Answer, Api, Call, with_priority};
-use salver_server_json::{PredictRequest, write_predictions};
+use salver_server_inference::{Answer, Api, Call, Method, Question, with_priority};
+use salver_server_json::{
+    ExamplesRequest, PredictRequest, write_classification, write_predictions, write_regression,
+};
 
 use crate::failure::{Failure, json, json_text};
 use crate::head::{self, Head};
@@ -41,8 +43,8 @@ pub(crate) async fn answer(State(app): State<Arc<App>>, request: Request) -> Res
             Ok(json(StatusCode::OK, &metadata::of(served.id(), served.signatures())))
         }
         Action::Predict(target) => predict(&app, &parts, body, target).await,
-        Action::Classify => Err(Failure::v1(Status::unimplemented("classify is not supported, predict is"))),
-        Action::Regress => Err(Failure::v1(Status::unimplemented("regress is not supported, predict is"))),
+        Action::Classify(target) => about_examples(&app, &parts, body, target, Method::Classify).await,
+        Action::Regress(target) => about_examples(&app, &parts, body, target, Method::Regress).await,
     }
 }
 
@@ -75,6 +77,48 @@ async fn predict(app: &App, parts: &Parts, body: Body, target: Target) -> Result
         let write = move |answer: Answer| {
             let outputs = answer.outputs().map(|(spec, tensor)| (spec.name.as_str(), tensor.view()));
             write_predictions(form, &outputs.collect::<Vec<_>>())
+        };
+        salver_server_http::on(work::bytes_of(&answer, |_| true), move || write(answer)).await
+    };
+    let text = outcome.await.map_err(Failure::v1)?;
+    Ok(json_text(StatusCode::OK, text))
+}
+
+async fn about_examples(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+    target: Target,
+    method: Method,
+) -> Result<Response, Failure> {
+    let head = Head::read(&parts.headers, app.options.timeout, Instant::now());
+    let priority = head::priority(&parts.headers).map_err(Failure::v1)?;
+    let most_bytes = app.options.max_request_bytes;
+    let body = body::read(parts, body, most_bytes, head.deadline).await?;
+    let body_bytes = body.len();
+    let (api, deadline) = (Api::TfServingRest, head.deadline);
+    let found = app.inference.resolve_or_load(api, &target.model, target.choice(), deadline).await;
+    let account = Account::of(&parts.extensions);
+    let read = move || {
+        let request = ExamplesRequest::read(&body)?;
+        let served = found?;
+        let question = Question::new(&served, method, request.signature_name())?;
+        let (examples, shared) = (request.examples(), request.context());
+        let count = examples.len();
+        if !shared.is_empty() {
+            account.take(shared.len().saturating_mul(count).min(most_bytes))?;
+        }
+        let examples = salver_server_inference::examples(examples.clone(), shared, most_bytes)?;
+        let mut context = head.context();
+        context.parameters = with_priority(priority, context.parameters);
+        Ok((count, question.call(api, served, examples, context)))
+    };
+    let outcome = async {
+        let (count, call) = salver_server_http::on(body_bytes, read).await?;
+        let answer = app.inference.run(call).await?;
+        let write = move |answer: Answer| match method {
+            Method::Classify => Ok(write_classification(answer.classification(count)?.rows())),
+            Method::Regress => Ok(write_regression(answer.regression(count)?)),
         };
         salver_server_http::on(work::bytes_of(&answer, |_| true), move || write(answer)).await
     };

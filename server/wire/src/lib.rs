@@ -10,6 +10,7 @@
 
 mod describe;
 mod dtype;
+mod examples;
 pub mod guard;
 mod infer;
 mod parameters;
@@ -18,6 +19,7 @@ mod status;
 mod tensor;
 
 pub use describe::{signature_def_map, tensor_metadata};
+pub use examples::{classification_result, decode_examples, regression_result};
 pub use infer::{decode_inputs, decode_raw, encode_output};
 pub use parameters::{decode_parameters, encode_parameters, refuse_unsupported};
 pub use spec::{model_spec, model_version_status, parse_version, version_choice};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use prost::Message;
+use prost_types::field_descriptor_proto::Type;
 use prost_types::source_code_info::Location;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
@@ -23,14 +24,20 @@ const ROOTS: [&str; 4] = [
 ];
 
 /// Fields that share the memory of the message they were decoded from.
-const SHARED_BYTES: [&str; 6] = [
+const SHARED_BYTES: [&str; 9] = [
     ".inference.InferTensorContents.bytes_contents",
     ".inference.ModelInferRequest.raw_input_contents",
     ".inference.ModelInferResponse.raw_output_contents",
     ".tensorflow.TensorProto.float8_val",
     ".tensorflow.TensorProto.string_val",
     ".tensorflow.TensorProto.tensor_content",
+    ".tensorflow.serving.ExampleList.examples",
+    ".tensorflow.serving.ExampleListWithContext.examples",
+    ".tensorflow.serving.ExampleListWithContext.context",
 ];
+
+/// The type of messages that are passed on to models as they are.
+const PASSED_ON: &str = ".tensorflow.Example";
 
 /// Every generated file, as a path from `root` and its contents.
 ///
@@ -44,6 +51,7 @@ pub(crate) fn generate(root: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
         let mut documented = Vec::new();
         for (message, index) in file.message_type.iter_mut().zip(0..) {
             list_map_entries(message, &[MESSAGE_OF_FILE, index], &mut documented);
+            leave_encoded(message);
         }
         file.source_code_info.get_or_insert_default().location.extend(documented);
     }
@@ -93,6 +101,14 @@ fn list_map_entries(message: &mut DescriptorProto, path: &[i32], documented: &mu
     }
     for (nested, index) in message.nested_type.iter_mut().zip(0..) {
         list_map_entries(nested, &[path, &[MESSAGE_OF_MESSAGE, index]].concat(), documented);
+    }
+}
+
+/// Makes every field of [`PASSED_ON`] one of bytes, which is the same on the wire: nobody looks into them.
+fn leave_encoded(message: &mut DescriptorProto) {
+    for field in message.field.iter_mut().filter(|field| field.type_name() == PASSED_ON) {
+        field.set_type(Type::Bytes);
+        field.type_name = None;
     }
 }
 

@@ -82,7 +82,7 @@ async fn the_limit_names_what_was_found_and_what_is_allowed() {
 #[tokio::test]
 async fn a_wrong_timeout_is_refused_and_an_unknown_call_is_unimplemented() {
     let channel = channel().await;
-    let (code, _) = send(&channel, "/tensorflow.serving.PredictionService/Regress", framed(b"")).await;
+    let (code, _) = send(&channel, "/tensorflow.serving.PredictionService/Guess", framed(b"")).await;
     assert_eq!(code, Code::Unimplemented as i32);
     let mut request = tonic::Request::new(oip::ServerLiveRequest {});
     request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());

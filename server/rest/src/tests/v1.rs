@@ -60,9 +60,37 @@ async fn failures_have_tensorflow_serving_s_statuses() {
 }
 
 #[tokio::test]
-async fn classify_and_regress_are_not_implemented() {
-    refused(&post("/v1/models/half:classify", "{}").await, 501, "classify is not supported, predict is");
-    refused(&post("/v1/models/half:regress", "{}").await, 501, "regress is not supported, predict is");
+async fn examples_are_classified_and_regressed() {
+    let body = || r#"{"signature_name": "classify", "examples": [{"x": 2.0}, {}], "context": {"y": "c"}}"#;
+    // The sample returns the first bytes of an example as its class, and its length: the context is in front.
+    let classes = post("/v1/models/lengths:classify", body()).await;
+    check(&classes, 200, r#"{"results":[[["\n\u000c",31.0]],[["\n\u000c",14.0]]]}"#);
+    let body = r#"{"signature_name": "regress", "examples": [{"x": 2.0}, {}]}"#;
+    let values = post("/v1/models/lengths/versions/123:regress", body).await;
+    check(&values, 200, r#"{"results":[17.0,0.0]}"#);
+}
+
+#[tokio::test]
+async fn what_is_asked_about_examples_has_tensorflow_serving_s_statuses() {
+    let body = || r#"{"examples": [{"x": 1}]}"#;
+    refused(
+        &post("/v1/models/half:classify", body()).await,
+        400,
+        "the input of signature `serving_default` is `x`, wanted `inputs`",
+    );
+    let other = r#"{"signature_name": "x", "examples": [{}]}"#;
+    refused(&post("/v1/models/half:regress", other).await, 400, "No signature was found with the name: x");
+    refused(&post("/v1/models/x:classify", body()).await, 404, "Servable not found for request: Latest(x)");
+    // The body is looked at before the model.
+    let none = post("/v1/models/x:regress", "{}").await;
+    refused(&none, 400, "`examples` is not there, wanted a list of objects");
+    let large = format!(
+        r#"{{"examples": [{}{{}}], "context": {{"c": "{}"}}, "signature_name": "regress"}}"#,
+        "{},".repeat(9_999),
+        "c".repeat(1000)
+    );
+    let message = "a context of 1018 bytes with each of 10000 examples takes 10180000 bytes, at most 4194304 are allowed";
+    refused(&post("/v1/models/lengths:regress", large).await, 429, message);
 }
 
 #[tokio::test]

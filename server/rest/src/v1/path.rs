@@ -20,10 +20,10 @@ pub(crate) enum Action {
     Metadata(Target),
     /// A run of a model.
     Predict(Target),
-    /// Not supported.
-    Classify,
-    /// Not supported.
-    Regress,
+    /// Which classes examples belong to.
+    Classify(Target),
+    /// A value of each example.
+    Regress(Target),
 }
 
 /// Reads the path of a request.
@@ -55,8 +55,8 @@ pub(crate) fn parse(method: &Method, path: &str) -> Result<Action, Status> {
             let target = target_of(rest)?.ok_or_else(malformed)?;
             match verb {
                 _ if verb.eq_ignore_ascii_case("predict") => Ok(Action::Predict(target)),
-                _ if verb.eq_ignore_ascii_case("classify") => Ok(Action::Classify),
-                _ if verb.eq_ignore_ascii_case("regress") => Ok(Action::Regress),
+                _ if verb.eq_ignore_ascii_case("classify") => Ok(Action::Classify(target)),
+                _ if verb.eq_ignore_ascii_case("regress") => Ok(Action::Regress(target)),
                 _ => Err(malformed()),
             }
         }
@@ -121,8 +121,8 @@ mod tests {
         assert_eq!(post("/v1/models/m/labels/a%20b:predict"), Action::Predict(target("m", label("a b"))));
         assert_eq!(post("/v1/models/a%2Fb%3Ac:predict"), Action::Predict(target("a/b:c", Choice::Latest)));
         assert_eq!(post("/V1/Models/M/Versions/1:PREDICT"), Action::Predict(target("M", version(1))));
-        assert_eq!(post("/v1/models/m:classify"), Action::Classify);
-        assert_eq!(post("/v1/models/m:regress"), Action::Regress);
+        assert_eq!(post("/v1/models/m:classify"), Action::Classify(target("m", Choice::Latest)));
+        assert_eq!(post("/v1/models/m/versions/2:regress"), Action::Regress(target("m", version(2))));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use libfuzzer_sys::fuzz_target;
 use prost::Message;
 use prost::bytes::Bytes;
 use salver_proto::inference::ModelInferRequest;
-use salver_proto::tensorflow::serving::PredictRequest;
-use salver_server_wire::{decode_inputs, decode_tensor, guard};
+use salver_proto::tensorflow::serving::{MultiInferenceRequest, PredictRequest};
+use salver_server_wire::{decode_examples, decode_inputs, decode_tensor, guard};
 
 fuzz_target!(|data: &[u8]| {
     let message = Bytes::copy_from_slice(data);
@@ -21,6 +21,11 @@ fuzz_target!(|data: &[u8]| {
         for input in request.inputs {
             let _ = decode_tensor(input.value.unwrap_or_default(), &Cell::new(1 << 20));
         }
+    }
+    if guard::check(&guard::MULTI_INFERENCE, data).is_ok()
+        && let Ok(request) = MultiInferenceRequest::decode(message.clone())
+    {
+        let _ = decode_examples(request.input);
     }
     if guard::check(&guard::MODEL_INFER, data).is_ok()
         && let Ok(request) = ModelInferRequest::decode(message)

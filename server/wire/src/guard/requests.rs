@@ -16,8 +16,8 @@ use salver_proto::tensorflow::serving::file_system_storage_path_source_config::{
 use salver_proto::tensorflow::serving::model_config::VersionLabelsEntry;
 use salver_proto::tensorflow::serving::predict_request::InputsEntry;
 use salver_proto::tensorflow::serving::{
-    LogCollectorConfig, LoggingConfig, ModelConfig, ModelConfigList, ModelServerConfig, ModelSpec,
-    PredictRequest,
+    InferenceTask, Input, LogCollectorConfig, LoggingConfig, ModelConfig, ModelConfigList, ModelServerConfig,
+    ModelSpec, PredictRequest,
 };
 use salver_proto::tensorflow::tensor_shape_proto::Dim;
 use salver_proto::tensorflow::{TensorProto, TensorShapeProto};
@@ -47,6 +47,14 @@ pub static EMPTY: Message = Message { fields: &[] };
 pub static PREDICT: Message = Message {
     fields: &[(1, nested::<ModelSpec>(&MODEL_SPEC)), (2, nested::<InputsEntry>(&TENSOR_ENTRY)), (3, STRING)],
 };
+
+/// `tensorflow.serving.ClassificationRequest` and `RegressionRequest`, which are laid out alike.
+pub static CLASSIFY_OR_REGRESS: Message =
+    Message { fields: &[(1, nested::<ModelSpec>(&MODEL_SPEC)), (2, nested::<Input>(&EXAMPLES))] };
+
+/// `tensorflow.serving.MultiInferenceRequest`.
+pub static MULTI_INFERENCE: Message =
+    Message { fields: &[(1, nested::<InferenceTask>(&TASK)), (2, nested::<Input>(&EXAMPLES))] };
 
 /// `tensorflow.serving.GetModelMetadataRequest`.
 pub static GET_MODEL_METADATA: Message =
@@ -80,6 +88,14 @@ pub static MODEL_INFER: Message = Message {
 
 static MODEL_SPEC: Message =
     Message { fields: &[(1, STRING), (2, Field::Nested(0, &EMPTY)), (3, STRING), (4, STRING)] };
+
+static TASK: Message = Message { fields: &[(1, Field::Nested(0, &MODEL_SPEC)), (2, STRING)] };
+
+static EXAMPLES: Message =
+    Message { fields: &[(1, Field::Nested(0, &EXAMPLE_LIST)), (2, Field::Nested(0, &EXAMPLE_LIST))] };
+
+/// With context or without. An example is bytes.
+static EXAMPLE_LIST: Message = Message { fields: &[(1, SHARED_BYTES), (2, SHARED_BYTES)] };
 
 static MODEL_SERVER_CONFIG: Message =
     Message { fields: &[(1, nested::<ModelConfigList>(&MODEL_CONFIG_LIST)), (2, nested::<Any>(&ANY))] };

@@ -158,18 +158,27 @@ async fn requests(inference: &Inference, subject: &Subject) -> anyhow::Result<Ra
 }
 
 pub(crate) async fn request(inference: &Inference, subject: &Subject) -> Result<(), Status> {
+    black_box(inference.run(call(inference, subject)?).await?);
+    Ok(())
+}
+
+/// The same on the thread that asks.
+pub(crate) fn request_blocking(inference: &Inference, subject: &Subject) -> Result<(), Status> {
+    black_box(inference.run_blocking(call(inference, subject)?)?);
+    Ok(())
+}
+
+fn call(inference: &Inference, subject: &Subject) -> Result<Call, Status> {
     let served = inference.resolve(Api::Embedded, black_box(&subject.name), VersionChoice::Latest)?;
     let signature = served.signatures().get("").map(|(signature, _)| signature).unwrap_or_default();
-    let call = Call {
+    Ok(Call {
         api: Api::Embedded,
         served,
         signature,
         inputs: subject.inputs.clone(),
         outputs: Vec::new(),
         context: RequestContext::default(),
-    };
-    black_box(inference.run(call).await?);
-    Ok(())
+    })
 }
 
 /// Knows of nothing: it is asked only about requests that find no version.

@@ -339,7 +339,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "4096", help_heading = "Limits")]
     pub max_connections: usize,
 
-    /// How many runs of one version that have threads of their own go on at once; twice the CPUs where not given
+    /// How many runs of one version that have threads of their own go on at once; as many as CPUs, at least 2, where not given
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub max_concurrent_runs: Option<usize>,
 

@@ -240,7 +240,7 @@ impl ServeArgs {
                 max_request_bytes: at_least_one("max-request-bytes", self.max_request_bytes)?,
                 max_inflight_bytes: at_least_one("max-inflight-bytes", self.max_inflight_bytes)?,
                 max_connections: at_least_one("max-connections", self.max_connections)?,
-                max_concurrent_runs: or_default(self.max_concurrent_runs, 2 * cpus),
+                max_concurrent_runs: or_default(self.max_concurrent_runs, cpus.max(2)),
                 max_queued_requests: self.max_queued_requests,
                 inline_run_limit: self.inline_run_limit,
                 rest_timeout: (!rest_timeout.is_zero()).then_some(rest_timeout),

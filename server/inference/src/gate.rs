@@ -1,70 +1,176 @@
 //! How many runs of one version go on at once, and how many requests may wait for their turn.
+//!
+//! A thread that has finished a run takes the next one that waits by itself: as long as requests wait, no thread is woken
+//! between two runs, which on a virtual machine takes as long as a short run does.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use salver_core_status::Status;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 
 /// The limits of a version's gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateOptions {
-    /// How many runs that have a thread of their own may go on at once.
+    /// How many runs that have a thread of their own may go on at once; one where it is 0.
     pub max_running: usize,
     /// How many requests may wait for one of these; one more is refused with UNAVAILABLE.
     pub max_waiting: usize,
 }
 
-/// Lets so many in, keeps so many waiting, and refuses the rest. One per version, so that a slow model's requests
+/// Lets so many run, keeps so many waiting, and refuses the rest. One per version, so that a slow model's requests
 /// queue before their own gate only.
-pub(crate) struct Gate {
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    max_waiting: usize,
-}
+pub(crate) struct Gate(Arc<Shared>);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+struct Shared(Mutex<Line<Work>>);
 
 impl Gate {
     pub(crate) fn new(options: GateOptions) -> Self {
-        let permits = Semaphore::new(options.max_running.clamp(1, Semaphore::MAX_PERMITS));
-        Self { permits: Arc::new(permits), waiting: AtomicUsize::new(0), max_waiting: options.max_waiting }
+        Self(Arc::new(Shared(Mutex::new(Line::new(options)))))
     }
 
-    /// Waits for a turn, which lasts until the permit is dropped. A future that is dropped leaves the queue.
+    /// Does `work` on a thread that may block, when its turn comes. A future that is dropped before leaves the line, and
+    /// takes the work with it; one that is dropped later leaves the work behind, which keeps its place until it is done.
     ///
     /// # Errors
     /// UNAVAILABLE where too many wait already.
-    pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Status> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _place = Place::take(self)?;
-        Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| Status::internal("the gate of the model is closed"))
+    pub(crate) async fn run<T>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status>
+    where
+        T: Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        // Whoever waited may be gone.
+        let work: Work = Box::new(move || drop(answer.send(work())));
+        let entered = self.0.line().enter(work);
+        let _place = match entered {
+            Entered::Runs(work) => {
+                let runner = Runner { shared: Arc::clone(&self.0), has_place: true };
+                tokio::task::spawn_blocking(move || runner.run(work));
+                None
+            }
+            Entered::Waits(ticket) => Some(Place { shared: &self.0, ticket }),
+            Entered::Refused(work, waiting) => {
+                drop(work);
+                return Err(Status::unavailable(format!(
+                    "{waiting} requests wait for this model already, at most {waiting} may"
+                )));
+            }
+        };
+        answered.await.map_err(|_| Status::internal("the run was lost: its thread ended"))
     }
 }
 
-/// A place in the queue, given back when dropped.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(gate: &'a Gate) -> Result<Self, Status> {
-        let place = Self(&gate.waiting);
-        let before = gate.waiting.fetch_add(1, Ordering::Relaxed);
-        if before < gate.max_waiting {
-            return Ok(place);
-        }
-        Err(Status::unavailable(format!(
-            "{before} requests wait for this model already, at most {} may",
-            gate.max_waiting
-        )))
+impl Shared {
+    fn line(&self) -> MutexGuard<'_, Line<Work>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A place in the line, left when dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    ticket: u64,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        // Bound, so that the work is dropped when the lock is not held any more.
+        let work = self.shared.line().leave(self.ticket);
+        drop(work);
+    }
+}
+
+/// A thread that runs.
+struct Runner {
+    shared: Arc<Shared>,
+    has_place: bool,
+}
+
+impl Runner {
+    fn run(mut self, first: Work) {
+        let mut next = Some(first);
+        while let Some(work) = next {
+            work();
+            next = self.shared.line().next();
+            self.has_place = next.is_some();
+        }
+    }
+}
+
+/// A thread that never began, since the runtime ends, or that did not come to the end of its work.
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if self.has_place {
+            let stranded = self.shared.line().give_up();
+            drop(stranded);
+        }
+    }
+}
+
+/// Who runs and who waits: what the gate decides, free of threads.
+struct Line<W> {
+    options: GateOptions,
+    running: usize,
+    /// Tickets go up.
+    waiting: VecDeque<(u64, W)>,
+    next_ticket: u64,
+}
+
+/// What becomes of work that enters.
+#[derive(Debug, PartialEq)]
+enum Entered<W> {
+    /// It is to be run, by a thread that then asks for the [`next`](Line::next).
+    Runs(W),
+    /// It waits, under this ticket.
+    Waits(u64),
+    /// So many wait already.
+    Refused(W, usize),
+}
+
+impl<W> Line<W> {
+    fn new(options: GateOptions) -> Self {
+        Self { options, running: 0, waiting: VecDeque::new(), next_ticket: 0 }
+    }
+
+    fn enter(&mut self, work: W) -> Entered<W> {
+        // Who waits is taken over by who runs: where somebody waits, all places are taken.
+        if self.running < self.options.max_running.max(1) {
+            self.running += 1;
+            return Entered::Runs(work);
+        }
+        if self.waiting.len() >= self.options.max_waiting {
+            return Entered::Refused(work, self.waiting.len());
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.waiting.push_back((ticket, work));
+        Entered::Waits(ticket)
+    }
+
+    /// The next work for a thread that has done one; its place is free where there is none.
+    fn next(&mut self) -> Option<W> {
+        let next = self.waiting.pop_front().map(|(_, work)| work);
+        if next.is_none() {
+            self.running -= 1;
+        }
+        next
+    }
+
+    /// The work that waits under this ticket, where it still does.
+    fn leave(&mut self, ticket: u64) -> Option<W> {
+        let index = self.waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()?;
+        self.waiting.remove(index).map(|(_, work)| work)
+    }
+
+    /// Frees a place that will not ask for more work; the work that nobody will run where it was the last.
+    fn give_up(&mut self) -> VecDeque<(u64, W)> {
+        self.running -= 1;
+        if self.running > 0 {
+            return VecDeque::new();
+        }
+        std::mem::take(&mut self.waiting)
     }
 }
 
@@ -72,38 +178,117 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
     use salver_core_status::Code;
-    use std::future::Future;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
+    use std::sync::mpsc;
 
-    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
-        future.poll(&mut Context::from_waker(Waker::noop()))
+    fn line(max_running: usize, max_waiting: usize) -> Line<&'static str> {
+        Line::new(GateOptions { max_running, max_waiting })
     }
 
     #[test]
     fn so_many_run_so_many_wait_and_the_next_is_refused() {
-        let gate = Gate::new(GateOptions { max_running: 1, max_waiting: 1 });
-        let mut first = pin!(gate.enter());
-        let Poll::Ready(Ok(running)) = poll(first.as_mut()) else { panic!("the gate is free") };
-        let mut second = pin!(gate.enter());
-        assert!(poll(second.as_mut()).is_pending());
-        let mut third = pin!(gate.enter());
-        let Poll::Ready(Err(refused)) = poll(third.as_mut()) else { panic!("the queue is full") };
-        assert_eq!(refused.code(), Code::Unavailable);
-        drop(running);
-        assert!(poll(second.as_mut()).is_ready());
+        let mut line = line(2, 2);
+        assert_eq!(line.enter("a"), Entered::Runs("a"));
+        assert_eq!(line.enter("b"), Entered::Runs("b"));
+        assert_eq!(line.enter("c"), Entered::Waits(0));
+        assert_eq!(line.enter("d"), Entered::Waits(1));
+        assert_eq!(line.enter("e"), Entered::Refused("e", 2));
     }
 
     #[test]
-    fn a_request_that_gives_up_leaves_its_place() {
+    fn who_has_run_takes_who_has_waited_longest_and_frees_its_place_where_nobody_does() {
+        let mut line = line(1, 9);
+        assert_eq!(line.enter("a"), Entered::Runs("a"));
+        assert_eq!(line.enter("b"), Entered::Waits(0));
+        assert_eq!(line.enter("c"), Entered::Waits(1));
+        assert_eq!((line.next(), line.next()), (Some("b"), Some("c")));
+        assert_eq!(line.enter("d"), Entered::Waits(2), "`c` is running");
+        assert_eq!((line.next(), line.next()), (Some("d"), None));
+        assert_eq!(line.enter("e"), Entered::Runs("e"));
+    }
+
+    #[test]
+    fn who_gives_up_leaves_its_place_to_another() {
+        let mut line = line(1, 2);
+        assert_eq!(line.enter("a"), Entered::Runs("a"));
+        assert_eq!((line.enter("b"), line.enter("c")), (Entered::Waits(0), Entered::Waits(1)));
+        assert_eq!((line.leave(0), line.leave(0)), (Some("b"), None));
+        assert_eq!(line.enter("d"), Entered::Waits(2));
+        assert_eq!((line.next(), line.leave(1)), (Some("c"), None));
+        assert_eq!((line.next(), line.next()), (Some("d"), None));
+    }
+
+    #[test]
+    fn work_that_nobody_will_run_is_not_kept() {
+        let mut line = line(2, 2);
+        assert_eq!((line.enter("a"), line.enter("b")), (Entered::Runs("a"), Entered::Runs("b")));
+        assert_eq!(line.enter("c"), Entered::Waits(0));
+        assert!(line.give_up().is_empty(), "`b` will take it");
+        assert_eq!(line.give_up(), [(0, "c")]);
+        assert_eq!(line.enter("d"), Entered::Runs("d"));
+    }
+
+    #[test]
+    fn a_gate_without_places_has_one() {
+        let mut line = line(0, 0);
+        assert_eq!(line.enter("a"), Entered::Runs("a"));
+        assert_eq!(line.enter("b"), Entered::Refused("b", 0));
+    }
+
+    #[tokio::test]
+    async fn one_thread_runs_all_that_waits_in_order() {
+        let gate = Gate::new(GateOptions { max_running: 1, max_waiting: 10 });
+        let (go, gone) = mpsc::channel::<()>();
+        let first = gate.run(move || {
+            gone.recv().unwrap();
+            std::thread::current().id()
+        });
+        let rest = (0..5).map(|_| gate.run(|| std::thread::current().id()));
+        let all = futures_util::future::join_all(
+            std::iter::once(futures_util::future::Either::Left(first))
+                .chain(rest.map(futures_util::future::Either::Right)),
+        );
+        let send = async move { go.send(()).unwrap() };
+        let (threads, ()) = futures_util::future::join(all, send).await;
+        let threads: Vec<_> = threads.into_iter().collect::<Result<_, _>>().unwrap();
+        assert!(threads.iter().all(|thread| *thread == threads[0]), "{threads:?}");
+    }
+
+    #[tokio::test]
+    async fn work_whose_future_is_dropped_while_it_waits_is_never_done() {
         let gate = Gate::new(GateOptions { max_running: 1, max_waiting: 1 });
-        let mut first = pin!(gate.enter());
-        let Poll::Ready(Ok(_running)) = poll(first.as_mut()) else { panic!("the gate is free") };
+        let (go, gone) = mpsc::channel::<()>();
+        let first = gate.run(move || gone.recv().unwrap());
+        let mut first = std::pin::pin!(first);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(first.as_mut().poll(&mut context).is_pending());
         {
-            let mut second = pin!(gate.enter());
-            assert!(poll(second.as_mut()).is_pending());
+            let mut second = std::pin::pin!(gate.run(|| panic!("it was dropped")));
+            assert!(second.as_mut().poll(&mut context).is_pending());
+            let refused = gate.run(|| ()).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Unavailable);
         }
-        let mut third = pin!(gate.enter());
-        assert!(poll(third.as_mut()).is_pending());
+        let third = gate.run(|| 3);
+        go.send(()).unwrap();
+        assert_eq!(third.await, Ok(3));
+        assert_eq!(first.await, Ok(()));
+    }
+
+    #[test]
+    fn work_of_a_runtime_that_has_ended_is_lost_and_not_waited_for() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let gate = Gate::new(GateOptions { max_running: 1, max_waiting: 1 });
+        let ended = runtime();
+        let handle = ended.handle().clone();
+        ended.shutdown_background();
+        {
+            let _entered = handle.enter();
+            let mut lost = std::pin::pin!(gate.run(|| ()));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            let std::task::Poll::Ready(Err(lost)) = lost.as_mut().poll(&mut context) else {
+                panic!("it ran")
+            };
+            assert_eq!(lost.code(), Code::Internal);
+        }
+        assert_eq!(runtime().block_on(gate.run(|| 4)), Ok(4));
     }
 }

@@ -137,4 +137,14 @@ impl Inference {
     pub async fn run(&self, call: Call) -> Result<Answer, Status> {
         run::run(call).await
     }
+
+    /// The same on the calling thread, which may block: for programs that call from threads of their own. No thread is woken
+    /// for it, and as many runs go on at once as there are callers, batched signatures apart. The deadline ends the wait for a
+    /// batch, and is the model's to keep from there on.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_blocking(&self, call: Call) -> Result<Answer, Status> {
+        run::run_blocking(call)
+    }
 }

@@ -83,30 +83,25 @@ impl Answer {
 pub(crate) async fn run(call: Call) -> Result<Answer, Status> {
     let start = Instant::now();
     let (api, served) = (call.api, call.served.clone());
-    let outcome = bind_and_run(call, start).await;
-    let code = outcome.as_ref().err().map(Status::code);
-    served.instruments.answered(api, start.elapsed(), code);
+    let outcome = match Job::of(call, start) {
+        Ok(job) => job.run_anywhere().await,
+        Err(status) => Err(status),
+    };
+    note(&served, api, start, &outcome);
     outcome
 }
 
-async fn bind_and_run(call: Call, now: Instant) -> Result<Answer, Status> {
-    let Call { api: _, served, signature: index, inputs, outputs, context } = call;
-    let signature = served.signatures().as_slice().get(index);
-    let signature =
-        signature.ok_or_else(|| Status::internal(format!("the model has no signature {index}")))?;
-    let selected = signature.select_outputs(&outputs)?;
-    let inputs = signature.bind(inputs)?;
-    context.lend().check(now)?;
-    if let Some(session) = served.session(index) {
-        let wanted = selected.clone();
-        let tensors = batched::run(session, &served, index, inputs, wanted, context).await?;
-        return Ok(Answer { served, signature: index, selected, tensors });
-    }
-    let job = Job { served, signature: index, inputs, selected, context };
-    if job.served.pace.is_within(job.served.options.inline_limit) {
-        return job.run();
-    }
-    run_on_a_thread(job).await
+pub(crate) fn run_blocking(call: Call) -> Result<Answer, Status> {
+    let start = Instant::now();
+    let (api, served) = (call.api, call.served.clone());
+    let outcome = Job::of(call, start).and_then(Job::run_here);
+    note(&served, api, start, &outcome);
+    outcome
+}
+
+fn note(served: &Served, api: Api, start: Instant, outcome: &Result<Answer, Status>) {
+    let code = outcome.as_ref().err().map(Status::code);
+    served.instruments.answered(api, start.elapsed(), code);
 }
 
 /// Runs the job on a thread that may block, when its turn comes; leaves it behind when the deadline passes.
@@ -114,18 +109,13 @@ async fn run_on_a_thread(job: Job) -> Result<Answer, Status> {
     let deadline = job.context.deadline;
     let abandon = AbandonOnDrop(job.context.cancel.clone());
     let served = job.served.clone();
+    let queued = Queued::new(job.served.clone());
     let work = async move {
-        let permit = {
-            let _queued = Queued::new(&served);
-            served.gate.enter().await?
+        let run = move || {
+            drop(queued);
+            job.run()
         };
-        let thread = tokio::task::spawn_blocking(move || {
-            let outcome = job.run();
-            // Held by the run and not by whoever waits for it: a run that is left behind still takes its place.
-            drop(permit);
-            outcome
-        });
-        thread.await.unwrap_or_else(|error| Err(Status::internal(format!("the run was lost: {error}"))))
+        served.gate.run(run).await?
     };
     let outcome = match deadline {
         None => work.await,
@@ -148,6 +138,41 @@ struct Job {
 }
 
 impl Job {
+    /// The job that a call asks for, where its inputs and outputs fit.
+    fn of(call: Call, now: Instant) -> Result<Self, Status> {
+        let Call { api: _, served, signature: index, inputs, outputs, context } = call;
+        let signature = served.signatures().as_slice().get(index);
+        let signature =
+            signature.ok_or_else(|| Status::internal(format!("the model has no signature {index}")))?;
+        let selected = signature.select_outputs(&outputs)?;
+        let inputs = signature.bind(inputs)?;
+        context.lend().check(now)?;
+        Ok(Self { served, signature: index, inputs, selected, context })
+    }
+
+    /// With others, at once on this thread where that is not for long, or on a thread that may block.
+    async fn run_anywhere(self) -> Result<Answer, Status> {
+        if self.served.session(self.signature).is_some() {
+            let Job { served, signature, inputs, selected, context } = self;
+            let tensors = batched::run(&served, signature, inputs, selected.clone(), context).await?;
+            return Ok(Answer { served, signature, selected, tensors });
+        }
+        if self.served.pace.is_within(self.served.options.inline_limit) {
+            return self.run();
+        }
+        run_on_a_thread(self).await
+    }
+
+    /// With others, or on this thread.
+    fn run_here(self) -> Result<Answer, Status> {
+        if self.served.session(self.signature).is_some() {
+            let Job { served, signature, inputs, selected, context } = self;
+            let tensors = batched::run_blocking(&served, signature, inputs, selected.clone(), context)?;
+            return Ok(Answer { served, signature, selected, tensors });
+        }
+        self.run()
+    }
+
     fn run(self) -> Result<Answer, Status> {
         let Job { served, signature, inputs, selected, context } = self;
         let start = Instant::now();
@@ -183,16 +208,16 @@ impl Drop for AbandonOnDrop {
 }
 
 /// Counts a request as waiting, while it lives.
-struct Queued<'a>(&'a Served);
+struct Queued(Handle<Served>);
 
-impl<'a> Queued<'a> {
-    fn new(served: &'a Served) -> Self {
+impl Queued {
+    fn new(served: Handle<Served>) -> Self {
         served.instruments.queued(1.0);
         Self(served)
     }
 }
 
-impl Drop for Queued<'_> {
+impl Drop for Queued {
     fn drop(&mut self) {
         self.0.instruments.queued(-1.0);
     }

@@ -74,15 +74,20 @@ async fn an_error_says_whose_it_is_whether_the_request_was_batched_or_not() {
     for is_batched in [true, false] {
         let tenancy = served(is_batched);
         let x = Tensor::from_vec(Shape::new(&[1]).unwrap(), vec![1.0f32]).unwrap();
-        let call = crate::Call {
+        let call = || crate::Call {
             api: Api::Embedded,
             served: tenancy.handle(0),
             signature: 0,
-            inputs: vec![("x".to_owned(), x)],
+            inputs: vec![("x".to_owned(), x.clone())],
             outputs: Vec::new(),
             context: RequestContext::default(),
         };
-        let error = run::run(call).await.err().unwrap();
-        assert_eq!(error, Status::invalid_argument("model `m:1`: not to my taste"), "{is_batched}");
+        let wanted = Status::invalid_argument("model `m:1`: not to my taste");
+        assert_eq!(run::run(call()).await.err().as_ref(), Some(&wanted), "{is_batched}");
+        let blocking = tokio::task::spawn_blocking({
+            let call = call();
+            move || run::run_blocking(call).err()
+        });
+        assert_eq!(blocking.await.unwrap(), Some(wanted), "{is_batched}");
     }
 }

@@ -83,6 +83,24 @@ async fn the_first_run_has_a_thread_of_its_own_and_fast_ones_then_stay_where_the
     assert_eq!(threads.recv().unwrap(), here);
 }
 
+#[test]
+fn a_caller_that_may_block_runs_on_its_own_thread_without_a_runtime() {
+    let (sender, threads) = mpsc::channel::<ThreadId>();
+    let tenancy = served(Duration::ZERO, move |request| {
+        sender.send(std::thread::current().id()).unwrap();
+        echo(request)
+    });
+    let answer = run_blocking(call(&tenancy)).unwrap();
+    assert_eq!(answer.outputs().count(), 1);
+    assert_eq!(threads.recv().unwrap(), std::thread::current().id());
+    let mut late = call(&tenancy);
+    late.context.deadline = Some(Instant::now());
+    assert_eq!(run_blocking(late).unwrap_err().code(), Code::DeadlineExceeded);
+    let mut empty = call(&tenancy);
+    empty.inputs.clear();
+    assert_eq!(run_blocking(empty).unwrap_err().code(), Code::InvalidArgument);
+}
+
 #[tokio::test]
 async fn a_deadline_that_has_passed_costs_no_run() {
     let tenancy = served(Duration::ZERO, |_| panic!("must not run"));

@@ -174,7 +174,7 @@ async fn frameworks_serve_side_by_side_at_full_load_with_bounded_threads_and_mem
         assert!(count(&seen.right) > 0, "{model}");
     }
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    // The server's own, then for each processor: two runs of each model, and what each framework computes with.
+    // The server's own, then for each processor: a run of each model, and what each framework computes with.
     assert!(threads <= 40 + 12 * cpus, "{threads} threads on {cpus} processors");
     // In kibibytes: what allocators keep of the runs, for each thread that runs some.
     let most = resident + 100 * 1024;

@@ -90,14 +90,22 @@ struct Runner {
 
 impl Runner {
     fn run(mut self, first: Work) {
-        let mut next = Some(first);
-        while let Some(work) = next {
+        let mut work = first;
+        for _ in 0..RUNS_IN_A_ROW {
             work();
-            next = self.shared.line().next();
-            self.has_place = next.is_some();
+            let Some(next) = self.shared.line().next() else {
+                self.has_place = false;
+                return;
+            };
+            work = next;
         }
+        tokio::task::spawn_blocking(move || self.run(work));
     }
 }
+
+/// How many runs a thread does before it lets those of other versions have it. The runtime has a bounded number of threads,
+/// which versions whose requests never cease would keep for themselves.
+const RUNS_IN_A_ROW: usize = 64;
 
 /// A thread that never began, since the runtime ends, or that did not come to the end of its work.
 impl Drop for Runner {
@@ -271,6 +279,28 @@ mod tests {
         go.send(()).unwrap();
         assert_eq!(third.await, Ok(3));
         assert_eq!(first.await, Ok(()));
+    }
+
+    #[test]
+    fn a_version_whose_requests_never_cease_lets_another_have_the_thread() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.max_blocking_threads(1).build().unwrap();
+        let (done, order) = mpsc::channel();
+        let run = |gate: &Arc<Gate>, name: &'static str| {
+            let (gate, done) = (Arc::clone(gate), done.clone());
+            runtime.spawn(async move { gate.run(move || done.send(name).unwrap()).await })
+        };
+        let gate = || Arc::new(Gate::new(GateOptions { max_running: 1, max_waiting: 1000 }));
+        let (busy, other) = (gate(), gate());
+        let mut runs: Vec<_> = (0..3 * RUNS_IN_A_ROW).map(|_| run(&busy, "busy")).collect();
+        runs.push(run(&other, "other"));
+        runtime.block_on(async {
+            for run in runs {
+                run.await.unwrap().unwrap();
+            }
+        });
+        let before = order.iter().take_while(|name| *name == "busy").count();
+        assert!(before <= 2 * RUNS_IN_A_ROW, "{before}");
     }
 
     #[test]

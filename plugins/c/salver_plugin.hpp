@@ -1,13 +1,18 @@
-// A platform plugin in C++17: the tables of `salver_plugin.h`, filled in by classes.
+// A plugin in C++17: the tables of `salver_plugin.h`, filled in by classes.
 //
 // Derive a `salver::Platform` and a `salver::Model`, and export with one line:
 //
 //     SALVER_PLUGIN_NOTE("mine", "1.0.0", "scale");
 //     SALVER_EXPORT_PLATFORMS(ScalePlatform)
 //
+// A plugin with sources derives a `salver::SourceKind` and a `salver::Source`, and exports both kinds of things:
+//
+//     SALVER_PLUGIN_NOTE_WITH_SOURCES("mine", "1.0.0", "scale", "listed");
+//     SALVER_EXPORT_PLUGIN(salver::Platforms<ScalePlatform>, salver::Sources<ListedKind>)
+//
 // What is thrown never leaves the library: a `salver::Error` becomes an error of its code, any other `std::exception`
 // SALVER_INTERNAL with its text, and anything else SALVER_PANICKED, after which the server loads the model anew.
-// `example/offset.cpp` is a whole plugin.
+// `example/offset.cpp` is a whole plugin, and `example/listed.cpp` one with a source.
 
 #pragma once
 
@@ -223,6 +228,89 @@ class Platform {
     virtual std::unique_ptr<Model> load(const std::string &directory, const SalverLoadRequest &request) = 0;
 };
 
+// Values by name, borrowed for the call.
+class Options {
+  public:
+    Options(const SalverParam *values, size_t count) : values_(values), count_(count) {}
+
+    // The value of this name, where it is there.
+    const SalverParam *find(std::string_view name) const {
+        for (size_t i = 0; i < count_; i++) {
+            if (view(values_[i].name) == name) {
+                return &values_[i];
+            }
+        }
+        return nullptr;
+    }
+
+    // The text of this name, where it is there. Throws where the value is no text.
+    std::optional<std::string> text(std::string_view name) const {
+        const SalverParam *value = find(name);
+        if (value == nullptr) {
+            return std::nullopt;
+        }
+        if (value->kind != SALVER_PARAM_TEXT) {
+            throw Error(SALVER_INVALID_ARGUMENT, "option `" + std::string(name) + "` is no text");
+        }
+        return std::string(view(value->text));
+    }
+
+  private:
+    const SalverParam *values_;
+    size_t count_;
+};
+
+// A version that there should be.
+struct Aspired {
+    int64_t number;
+    // Where its files are: an absolute path.
+    std::string directory;
+    // Changes when the stored data do, and only then.
+    uint64_t revision = 0;
+    // Why there is nothing to load it from, in place of the directory.
+    std::optional<Error> error = std::nullopt;
+};
+
+// Whoever is told which versions there should be. Used from any thread, and copied at will.
+class Target {
+  public:
+    explicit Target(const SalverTargetV1 *target) : target_(target) {}
+
+    // Says which versions one stream should have, all of them: one that is left out is unloaded. Throws what the server
+    // refuses it with: SALVER_ALREADY_EXISTS where the stream is another source's, which may pass, and SALVER_CANCELLED where
+    // the source is being ended.
+    void set_aspired(const std::string &stream, const std::vector<Aspired> &versions) const;
+
+    // Says that the source cannot tell which versions the stream should have, and why: what is loaded stays.
+    void set_trouble(const std::string &stream, const Error &error) const;
+
+  private:
+    void say(const SalverAspiredStream &stream) const;
+
+    const SalverTargetV1 *target_;
+};
+
+// Says which versions there should be, from when it is made. When its destructor has returned, no thread of it uses the target
+// any more.
+class Source {
+  public:
+    virtual ~Source() = default;
+};
+
+// A kind of source, of which any number may be made.
+class SourceKind {
+  public:
+    virtual ~SourceKind() = default;
+
+    // What the command line calls it: lower case.
+    virtual std::string name() const = 0;
+
+    // What it is, in a sentence.
+    virtual std::string description() const = 0;
+
+    virtual std::unique_ptr<Source> create(const Options &options, Target target) = 0;
+};
+
 namespace detail {
 
 // Does `body`, out of which nothing is thrown.
@@ -242,6 +330,17 @@ template <typename Body> uint32_t guarded(const SalverErrorSink *error, Body bod
 }
 
 inline SalverStr str(const std::string &text) { return {text.data(), text.size()}; }
+
+inline SalverStr what(const Error &error) { return {error.what(), std::strlen(error.what())}; }
+
+inline uint32_t keep_message(void *kept, uint32_t code, SalverStr message) {
+    try {
+        *static_cast<std::string *>(kept) = std::string(view(message));
+    } catch (...) {
+        // The code says it without.
+    }
+    return code;
+}
 
 // Signatures as the tables have them, and the strings and sizes that they point to.
 class Signatures {
@@ -339,34 +438,99 @@ inline uint32_t load(const void *context, const SalverLoadRequest *request, Salv
     });
 }
 
-// The platforms of a plugin, made when the server starts it, and never freed.
-template <typename... Platforms> struct Plugin {
-    struct Entry {
-        std::unique_ptr<Platform> platform;
-        std::string name;
-        SalverPlatformV1 table;
-    };
+inline uint32_t create(const void *context, const SalverParam *options, size_t option_count,
+                       const SalverTargetV1 *target, void **source, const SalverErrorSink *error) {
+    auto *kind = static_cast<SourceKind *>(const_cast<void *>(context));
+    return guarded(error, [&] { *source = kind->create(Options(options, option_count), Target(target)).release(); });
+}
+
+inline void destroy(const void *, void *source) { delete static_cast<Source *>(source); }
+
+} // namespace detail
+
+inline void Target::say(const SalverAspiredStream &stream) const {
+    std::string message;
+    SalverErrorSink sink = {&message, detail::keep_message};
+    uint32_t code = target_->set_aspired(target_->context, &stream, &sink);
+    if (code != SALVER_OK) {
+        throw Error(code, message);
+    }
+}
+
+inline void Target::set_aspired(const std::string &stream, const std::vector<Aspired> &versions) const {
+    std::vector<SalverAspiredVersion> told;
+    for (const Aspired &version : versions) {
+        uint32_t code = version.error ? version.error->code() : SALVER_OK;
+        SalverStr reason = version.error ? detail::what(*version.error) : SalverStr{nullptr, 0};
+        told.push_back({version.number, version.revision, code, detail::str(version.directory), reason});
+    }
+    say({detail::str(stream), SALVER_OK, {nullptr, 0}, told.data(), told.size()});
+}
+
+inline void Target::set_trouble(const std::string &stream, const Error &error) const {
+    say({detail::str(stream), error.code(), detail::what(error), nullptr, 0});
+}
+
+// The platforms of a plugin: classes that derive from `Platform` and can be made from nothing.
+template <typename... Classes> struct Platforms {};
+
+// The kinds of sources of a plugin: classes that derive from `SourceKind` and can be made from nothing.
+template <typename... Classes> struct Sources {};
+
+namespace detail {
+
+// Platforms or kinds of sources, made when the server starts the plugin and never freed, and their tables.
+template <typename Class, typename Table> struct Made {
+    std::unique_ptr<Class> made;
+    std::string name, description;
+    Table table;
+};
+
+inline void fill(Made<Platform, SalverPlatformV1> &platform) {
+    platform.name = platform.made->name();
+    platform.table = {platform.made.get(), str(platform.name), probe, load};
+}
+
+inline void fill(Made<SourceKind, SalverSourceV1> &kind) {
+    kind.name = kind.made->name();
+    kind.description = kind.made->description();
+    kind.table = {kind.made.get(), str(kind.name), str(kind.description), create, destroy};
+}
+
+template <typename Class, typename Table> struct List {
+    using Entry = Made<Class, Table>;
 
     static std::vector<Entry> &entries() {
         static auto *made = new std::vector<Entry>();
         return *made;
     }
 
-    static uint32_t start(const SalverHostV1 *host, const SalverErrorSink *error) {
-        return guarded(error, [&] {
-            host_tables() = host;
-            (add(std::make_unique<Platforms>()), ...);
-            // Now that the entries stay where they are.
-            for (Entry &entry : entries()) {
-                entry.table = {entry.platform.get(), str(entry.name), probe, load};
-            }
-        });
+    template <typename... Classes> static void make() {
+        // So that the entries, which the tables point into, stay where they are.
+        entries().reserve(sizeof...(Classes));
+        (entries().push_back({std::make_unique<Classes>(), {}, {}, {}}), ...);
+        for (Entry &entry : entries()) {
+            fill(entry);
+        }
     }
 
     static size_t count() { return entries().size(); }
 
-    static const SalverPlatformV1 *at(size_t index) {
-        return index < entries().size() ? &entries()[index].table : nullptr;
+    static const Table *at(size_t index) { return index < entries().size() ? &entries()[index].table : nullptr; }
+};
+
+template <typename P, typename S = Sources<>> struct Plugin;
+
+template <typename... P, typename... S> struct Plugin<Platforms<P...>, Sources<S...>> {
+    using PlatformList = List<Platform, SalverPlatformV1>;
+    using SourceList = List<SourceKind, SalverSourceV1>;
+
+    static uint32_t start(const SalverHostV1 *host, const SalverErrorSink *error) {
+        return guarded(error, [&] {
+            host_tables() = host;
+            PlatformList::make<P...>();
+            SourceList::make<S...>();
+        });
     }
 
     static const SalverHostV1 *&host_tables() {
@@ -374,12 +538,14 @@ template <typename... Platforms> struct Plugin {
         return host;
     }
 
-    static constexpr SalverPluginV1 table = {start, count, at};
+    static constexpr SalverPluginV1 platforms = {start, PlatformList::count, PlatformList::at};
+    static constexpr SalverSourcesV1 sources = {SourceList::count, SourceList::at};
 
-  private:
-    static void add(std::unique_ptr<Platform> platform) {
-        std::string name = platform->name();
-        entries().push_back({std::move(platform), std::move(name), {}});
+    static const void *table(SalverStr name) {
+        if (salver_str_is(name, SALVER_PLUGIN_V1)) {
+            return &platforms;
+        }
+        return sizeof...(S) > 0 && salver_str_is(name, SALVER_SOURCES_V1) ? &sources : nullptr;
     }
 };
 
@@ -388,7 +554,11 @@ template <typename... Platforms> struct Plugin {
 
 // Exports platforms: classes that derive from `salver::Platform` and can be made from nothing. Once in a library, beside
 // SALVER_PLUGIN_NOTE.
-#define SALVER_EXPORT_PLATFORMS(...)                                                                                  \
+#define SALVER_EXPORT_PLATFORMS(...) SALVER_EXPORT_PLUGIN(salver::Platforms<__VA_ARGS__>)
+
+// Exports platforms and kinds of sources: `salver::Platforms<...>` and `salver::Sources<...>`, either of which may be of none.
+// Once in a library, beside SALVER_PLUGIN_NOTE_WITH_SOURCES.
+#define SALVER_EXPORT_PLUGIN(...)                                                                                      \
     SALVER_EXPORT const void *salver_plugin_table(SalverStr name) {                                                    \
-        return salver_str_is(name, SALVER_PLUGIN_V1) ? &salver::detail::Plugin<__VA_ARGS__>::table : nullptr;         \
+        return salver::detail::Plugin<__VA_ARGS__>::table(name);                                                       \
     }

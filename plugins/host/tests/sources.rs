@@ -5,7 +5,7 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use salver_core_loader::{Aspired, AspiredVersions, SharedTarget, Source, Target};
 use salver_core_platform::{OptionValue, Options};
@@ -34,6 +34,15 @@ impl Target<PathBuf> for Record {
         }
         self.set_aspired(aspired);
         Ok(())
+    }
+}
+
+/// Passes on what it is told.
+struct Channel(Mutex<mpsc::Sender<Said>>);
+
+impl Target<PathBuf> for Channel {
+    fn set_aspired(&self, aspired: Said) {
+        let _ = self.0.lock().unwrap().send(aspired);
     }
 }
 
@@ -234,14 +243,7 @@ fn a_source_in_rust_is_heard_and_what_it_panics_with_is_told() {
 #[test]
 fn the_example_follows_links_in_its_own_time() {
     use std::os::unix::fs::symlink;
-    use std::sync::mpsc;
 
-    struct Channel(Mutex<mpsc::Sender<Said>>);
-    impl Target<PathBuf> for Channel {
-        fn set_aspired(&self, aspired: Said) {
-            let _ = self.0.lock().unwrap().send(aspired);
-        }
-    }
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().canonicalize().unwrap();
     for name in ["a/1", "links"] {
@@ -261,4 +263,43 @@ fn the_example_follows_links_in_its_own_time() {
     assert!(told.iter().any(|said| said.versions == Ok(vec![])));
     drop(source);
     assert_eq!(told.iter().count(), 0);
+}
+
+#[test]
+fn a_source_in_cpp_says_what_a_file_lists_and_what_it_throws_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("models.txt");
+    let list = |lines: &str| std::fs::write(&file, lines).unwrap();
+    list("m 1 /m/1 n 7 /n/7 m 2 /m/2");
+    let library = compile(
+        &plugins_folder().join("c/example/listed.cpp"),
+        &["-xc++", "-Wpedantic", "-fvisibility=hidden", "-Wl,--no-as-needed", "-lstdc++"],
+        folder.path(),
+    );
+    let plugin = open(&library).unwrap();
+    assert!(plugin.platforms().is_empty());
+    assert_eq!(plugin.sources()[0].description(), "The versions that a file lists.");
+    let missing = create(&plugin, &[]).unwrap_err();
+    assert_eq!(missing, Status::invalid_argument("option `file` is missing, wanted a path"));
+    list("m -1 /m");
+    let file_option = [("file", file.to_str().unwrap())];
+    assert_eq!(create(&plugin, &file_option).unwrap_err().code(), Code::InvalidArgument);
+
+    list("m 1 /m/1 n 7 /n/7 m 2 /m/2");
+    let mut options = options(&file_option);
+    options.set("period_ms", OptionValue::Int(1));
+    let mut source = plugin.sources()[0].create(&options).unwrap();
+    let (sender, told) = mpsc::channel();
+    source.connect(Arc::new(Channel(Mutex::new(sender))));
+    let m = Ok(vec![version(1, 0, Ok("/m/1")), version(2, 0, Ok("/m/2"))]);
+    assert_eq!(told.recv().unwrap(), said("m", m));
+    assert_eq!(told.recv().unwrap(), said("n", Ok(vec![version(7, 0, Ok("/n/7"))])));
+    list("n 7 /n/7");
+    assert!(told.iter().any(|heard| heard == said("m", Ok(vec![]))), "it is not listed any more");
+    std::fs::remove_file(&file).unwrap();
+    let trouble = told.iter().find_map(|heard| heard.versions.err()).unwrap();
+    assert_eq!(trouble, Status::not_found(format!("no file `{}`", file.display())));
+    drop(source);
+    told.iter().for_each(drop);
+    assert_the_server_goes_on();
 }

@@ -39,7 +39,7 @@ pub(crate) fn load(threads: &Threads, request: &LoadRequest<'_>) -> Result<Torch
     let numbers: Vec<_> = arguments.iter().map(|argument| argument.kind.is_number()).collect();
     let (outputs, form) = outputs(&said, &runner, &inputs, &numbers).map_err(in_file)?;
     let signatures = SignatureSet::new(vec![Signature::predict(inputs, outputs)])?;
-    Ok(TorchModel::new(request.id, runner, signatures, numbers, form))
+    Ok(TorchModel::new(runner, signatures, numbers, form))
 }
 
 fn open(file: &Path, device: Device) -> Result<CModule, Status> {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use salver_core_platform::{Model, RunRequest};
-use salver_core_servable::ServableId;
 use salver_core_signature::{SignatureSet, TensorSpec};
 use salver_core_status::{Quoted, Status};
 use salver_core_tensor::{DType, Tensor, TensorView};
@@ -17,7 +16,6 @@ use crate::values::{Output, Returned, take_apart, to_torch};
 
 /// A module with its signature. Dropping it frees the module.
 pub(crate) struct TorchModel {
-    id: ServableId,
     runner: Runner,
     signatures: SignatureSet,
     /// Which inputs are numbers in `forward`.
@@ -37,14 +35,8 @@ pub(crate) enum Form {
 }
 
 impl TorchModel {
-    pub(crate) fn new(
-        id: &ServableId,
-        runner: Runner,
-        signatures: SignatureSet,
-        numbers: Vec<bool>,
-        form: Form,
-    ) -> Self {
-        Self { id: id.clone(), runner, signatures, numbers, form }
+    pub(crate) fn new(runner: Runner, signatures: SignatureSet, numbers: Vec<bool>, form: Form) -> Self {
+        Self { runner, signatures, numbers, form }
     }
 
     fn answer(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
@@ -205,9 +197,6 @@ impl Model for TorchModel {
 
     fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
         request.context.check(Instant::now())?;
-        self.answer(request).map_err(|status| {
-            let model = self.id.to_string();
-            status.context(format_args!("model {}", Quoted(&model)))
-        })
+        self.answer(request)
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn load(
     let session = commit(&mut builder, &file, request.cancel).map_err(|error| refused(error.into()))?;
     let shared = SharedSession::new(&session).map_err(refused)?;
     let ports = signature::read(&session, &shared, &file)?;
-    Ok(OnnxModel::new(request.id, shared, ports, settings.device))
+    Ok(OnnxModel::new(shared, ports, settings.device))
 }
 
 /// The file that is the model.

@@ -4,9 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use salver_core_platform::{Model, RunRequest};
-use salver_core_servable::ServableId;
 use salver_core_signature::{Signature, SignatureSet, TensorSpec};
-use salver_core_status::{ErrorCode as _, Quoted, Status};
+use salver_core_status::{ErrorCode as _, Status};
 use salver_core_tensor::Tensor;
 
 use crate::Error;
@@ -16,7 +15,6 @@ use crate::signature::Ports;
 
 /// A session with its signature. Dropping it frees the session, once the last output is gone.
 pub(crate) struct OnnxModel {
-    id: ServableId,
     session: SharedSession,
     ports: Ports,
     /// Held for a run where the device does not allow several at once.
@@ -24,12 +22,12 @@ pub(crate) struct OnnxModel {
 }
 
 impl OnnxModel {
-    pub(crate) fn new(id: &ServableId, session: SharedSession, ports: Ports, device: Device) -> Self {
+    pub(crate) fn new(session: SharedSession, ports: Ports, device: Device) -> Self {
         let turns = match device {
             Device::Cpu => None,
             Device::Cuda(_) => Some(Mutex::new(())),
         };
-        Self { id: id.clone(), session, ports, turns }
+        Self { session, ports, turns }
     }
 
     fn compute(&self, signature: &Signature, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Error> {
@@ -68,9 +66,6 @@ impl Model for OnnxModel {
         let signature = self.ports.signatures.as_slice().get(request.signature);
         let signature = signature
             .ok_or_else(|| Status::internal(format!("there is no signature {}", request.signature)))?;
-        self.compute(signature, request).map_err(|error| {
-            let model = self.id.to_string();
-            error.to_status().context(format_args!("model {}", Quoted(&model)))
-        })
+        self.compute(signature, request).map_err(|error| error.to_status())
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn load(
     let meta = MetaGraph::decode(&*meta)
         .map_err(|error| Status::data_loss(format!("its signatures cannot be read: {error}")))?;
     let (signatures, ports) = signatures(api, &session, &meta)?;
-    Ok(TensorFlowModel::new(request.id, api, session, signatures, ports))
+    Ok(TensorFlowModel::new(api, session, signatures, ports))
 }
 
 /// TensorFlow says that a graph with these tags is not there, and not which are; and it loads a model without its variables,

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prost::Message;
 use salver_core_platform::{Model, RunContext, RunRequest};
-use salver_core_servable::ServableId;
 use salver_core_signature::SignatureSet;
 use salver_core_status::{Quoted, Status};
 use salver_core_tensor::{DType, Shape, Strings, Tensor, TensorView};
@@ -23,7 +22,6 @@ pub(crate) struct Ports {
 
 /// A session with its signatures. Dropping it frees the session; outputs outlive it.
 pub(crate) struct TensorFlowModel {
-    id: ServableId,
     api: &'static tf::TensorFlow,
     session: tf::Session,
     signatures: SignatureSet,
@@ -33,13 +31,12 @@ pub(crate) struct TensorFlowModel {
 
 impl TensorFlowModel {
     pub(crate) fn new(
-        id: &ServableId,
         api: &'static tf::TensorFlow,
         session: tf::Session,
         signatures: SignatureSet,
         ports: Vec<Ports>,
     ) -> Self {
-        Self { id: id.clone(), api, session, signatures, ports }
+        Self { api, session, signatures, ports }
     }
 
     fn compute(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
@@ -115,9 +112,6 @@ impl Model for TensorFlowModel {
 
     fn run(&self, request: &RunRequest<'_>) -> Result<Vec<Tensor>, Status> {
         request.context.check(Instant::now())?;
-        self.compute(request).map_err(|status| {
-            let model = self.id.to_string();
-            status.context(format_args!("model {}", Quoted(&model)))
-        })
+        self.compute(request)
     }
 }

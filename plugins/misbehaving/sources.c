@@ -1,8 +1,9 @@
 // A plugin without platforms, whose source says what it must not, in `create`. The option `say` chooses what; with `late` it
-// speaks in `destroy`, too, and with `of_first` to the target of the source that was made first. The code that the server
+// speaks in `destroy`, too, with `hang` it never returns from there, and with `of_first` to the target of the source that was made first. The code that the server
 // answers with is in the metric `code`. With macros its tables are wrong.
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "salver_plugin.h"
 
@@ -59,7 +60,7 @@ static void say(const SalverTargetV1 *target, SalverStr what, const SalverErrorS
 
 typedef struct {
     const SalverTargetV1 *target;
-    int is_late;
+    int is_late, hangs;
 } Source;
 
 static uint32_t ignore(void *context, uint32_t code, SalverStr message) {
@@ -78,6 +79,7 @@ static uint32_t create(const void *context, const SalverParam *options, size_t o
     for (size_t i = 0; i < option_count; i++) {
         if (salver_str_is(options[i].name, "say")) what = options[i].text;
         if (salver_str_is(options[i].name, "late")) made->is_late = 1;
+        if (salver_str_is(options[i].name, "hang")) made->hangs = 1;
         if (salver_str_is(options[i].name, "of_first")) target = first_target;
     }
     server->metrics->record(server->metrics->context, live_metric, 1);
@@ -94,6 +96,7 @@ static void destroy(const void *context, void *source) {
     (void)context;
     Source *made = source;
     SalverErrorSink sink = {NULL, ignore};
+    while (made->hangs) pause();
     if (made->is_late) say(made->target, salver_str("both"), &sink);
     free(made);
     server->metrics->record(server->metrics->context, live_metric, -1);

@@ -229,3 +229,21 @@ fn a_source_that_is_not_there_or_cannot_be_made_is_told_at_start() {
         assert_eq!((output.status.code(), said.trim()), (Some(1), wanted));
     }
 }
+
+#[test]
+fn a_source_that_never_ends_does_not_keep_the_server_from_ending() {
+    let Some(bundle) = Bundle::from_env() else { return };
+    let plugins = tempfile::tempdir().unwrap();
+    let made = Command::new("cc")
+        .args(["-std=c11", "-O1", "-shared", "-fPIC", "-I"])
+        .arg(root().join("plugins/c"))
+        .arg("-o")
+        .args([plugins.path().join("sources.so"), root().join("plugins/misbehaving/sources.c")])
+        .status();
+    assert!(made.unwrap().success());
+    let mut server = Server::launch_with(&bundle, &["--drain-timeout=100ms"], |command| {
+        command.arg("--plugin-dir").arg(plugins.path()).args(["--source", "wrong:say=none,hang=yes"]);
+    });
+    assert!(server.stop().success());
+    assert!(server.log().text().contains("a source does not end"));
+}

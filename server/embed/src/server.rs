@@ -28,6 +28,9 @@ pub struct Server {
     drain_timeout: Duration,
 }
 
+/// How long sources may take to end, beside the time that unloading may take.
+const ENDING: Duration = Duration::from_secs(1);
+
 impl Server {
     /// Opens ports and plugins, and begins to load models. Returns without waiting for any. Call it in a runtime of
     /// tokio's, with I/O and time.
@@ -95,7 +98,15 @@ impl Server {
             tracing::warn!(limit = ?drain_timeout, "some requests did not finish in time");
         }
         let unload = tokio::task::spawn_blocking(move || assembly.shut_down(drain_timeout));
-        let all_gone = unload.await.unwrap_or(false);
+        let all_gone = match tokio::time::timeout(drain_timeout.saturating_add(ENDING), unload).await {
+            Ok(all_gone) => all_gone.unwrap_or(false),
+            Err(_) => {
+                tracing::warn!(
+                    "a source does not end, such as one that waits for a file system; it is left behind"
+                );
+                false
+            }
+        };
         tracing::info!(all_unloaded = all_gone, "stopped");
         outcome
     }

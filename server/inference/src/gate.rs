@@ -285,22 +285,33 @@ mod tests {
     fn a_version_whose_requests_never_cease_lets_another_have_the_thread() {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.max_blocking_threads(1).build().unwrap();
-        let (done, order) = mpsc::channel();
-        let run = |gate: &Arc<Gate>, name: &'static str| {
-            let (gate, done) = (Arc::clone(gate), done.clone());
-            runtime.spawn(async move { gate.run(move || done.send(name).unwrap()).await })
-        };
-        let gate = || Arc::new(Gate::new(GateOptions { max_running: 1, max_waiting: 1000 }));
+        let _entered = runtime.enter();
+        let gate = || Gate::new(GateOptions { max_running: 1, max_waiting: 1000 });
         let (busy, other) = (gate(), gate());
-        let mut runs: Vec<_> = (0..3 * RUNS_IN_A_ROW).map(|_| run(&busy, "busy")).collect();
-        runs.push(run(&other, "other"));
+        let (go, gone) = mpsc::channel::<()>();
+        let (done, order) = mpsc::channel();
+        let run = |gate, name: &'static str| {
+            let done = done.clone();
+            Gate::run(gate, move || done.send(name).unwrap())
+        };
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        // All are in line before the first is let go.
+        let mut first = std::pin::pin!(busy.run(move || gone.recv().unwrap()));
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        let mut runs: Vec<_> = (0..3 * RUNS_IN_A_ROW).map(|_| Box::pin(run(&busy, "busy"))).collect();
+        runs.push(Box::pin(run(&other, "other")));
+        for run in &mut runs {
+            assert!(run.as_mut().poll(&mut context).is_pending());
+        }
+        go.send(()).unwrap();
         runtime.block_on(async {
+            first.await.unwrap();
             for run in runs {
-                run.await.unwrap().unwrap();
+                run.await.unwrap();
             }
         });
         let before = order.iter().take_while(|name| *name == "busy").count();
-        assert!(before <= 2 * RUNS_IN_A_ROW, "{before}");
+        assert_eq!(before, RUNS_IN_A_ROW - 1, "beside the first");
     }
 
     #[test]

@@ -80,6 +80,21 @@ fn run_with(file: &str, flags: &[&str]) {
 }
 
 #[test]
+fn grpc_clients_come_in_by_a_unix_socket() {
+    let (Some(bundle), Some(python)) = (Bundle::from_env(), python()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("salver.sock");
+    let server =
+        Server::start(&bundle, &repository(), &[&format!("--grpc_socket_path={}", socket.display())]);
+    server.wait_until_available(0, "tagged", 1);
+    server.wait_until_available(0, "tagged", 2);
+    let address = format!("unix:{}", socket.display());
+    for file in ["test_tfserving_grpc.py", "test_tritonclient_grpc.py"] {
+        check_pytest(pytest(&python, file).env("SALVER_ADDRESS", &address));
+    }
+}
+
+#[test]
 fn tritonclient_over_grpc_gets_right_answers() {
     run("test_tritonclient_grpc.py");
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use salver_tests::{Bundle, Grpc, Repository, Server, TAGGED, fp32_predict};
@@ -157,6 +159,22 @@ async fn the_spellings_of_tensorflow_serving_start_the_same_server() {
         assert_eq!(http.post("/v1/models/renamed:predict", ROW).await.json(), expected, "port {port}");
     }
     assert!(server.log().text().contains("--enable_model_warmup has no effect"), "{}", server.log().text());
+}
+
+#[tokio::test]
+async fn a_unix_socket_answers_as_a_port_does_and_goes_with_the_server() {
+    let Some(bundle) = Bundle::from_env() else { return };
+    let repository = Repository::with_echo("tagged", TAGGED);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("salver.sock");
+    let mut server = Server::start(&bundle, &repository, &[&format!("--unix-socket={}", path.display())]);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /v1/models/tagged HTTP/1.1\r\nhost: salver\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""state":"AVAILABLE""#), "{answer}");
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(!path.exists());
 }
 
 /// A port that nobody listens on just now.

@@ -20,7 +20,7 @@ use crate::source::{SourceEntry, parse_source};
 
 /// A machine-learning model server: TensorFlow Serving's and the Open Inference Protocol's APIs, any framework.
 #[derive(Debug, Parser)]
-#[command(name = "salver", version, propagate_version = true, about, max_term_width = 100)]
+#[command(name = "salver", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -326,6 +326,10 @@ pub struct ServeArgs {
     /// A second port that answers the same; 8501 where --port is not given either, and that port is free
     #[arg(long, value_name = "PORT", alias = "rest_api_port", alias = "rest_port", help_heading = "Network")]
     pub rest_port: Option<u16>,
+
+    /// A UNIX socket that answers the same as the ports
+    #[arg(long, value_name = "PATH", alias = "grpc_socket_path", value_parser = parse_path, help_heading = "Network")]
+    pub unix_socket: Option<PathBuf>,
 
     /// The largest request, before and after decompression
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes, help_heading = "Limits")]

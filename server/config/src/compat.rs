@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use salver_core_platform::OptionValue;
+
+use crate::options::PlatformOption;
 
 /// How a flag is treated that exists for start scripts written for TensorFlow Serving.
 enum Treatment {
@@ -29,6 +32,15 @@ macro_rules! compat_flags {
             /// In place of --keep-file-cache
             #[arg(long = "flush_filesystem_caches", hide = true, num_args = 0..=1, default_missing_value = "true")]
             pub(crate) flush_filesystem_caches: Option<bool>,
+            /// In place of the option `tags` of the platform `tensorflow`
+            #[arg(long = "saved_model_tags", hide = true)]
+            pub(crate) saved_model_tags: Option<String>,
+            /// In place of its option `inter_op_threads`; 0 for as many as there are for platforms
+            #[arg(long = "tensorflow_inter_op_parallelism", hide = true)]
+            pub(crate) tensorflow_inter_op_parallelism: Option<u32>,
+            /// In place of both its options of threads; 0 as above
+            #[arg(long = "tensorflow_session_parallelism", hide = true)]
+            pub(crate) tensorflow_session_parallelism: Option<u32>,
             $(
                 #[arg(long = stringify!($flag), hide = true, num_args = 0..=1, default_missing_value = "true")]
                 $flag: Option<String>,
@@ -66,16 +78,12 @@ compat_flags! {
     prefer_tflite_model => NoEffect("which files are a model is up to the platform"),
     remove_unused_fields_from_bundle_metagraph => NoEffect("that is up to the platform"),
     rest_api_num_threads => NoEffect("requests do not hold threads"),
-    saved_model_tags => NoEffect("which graph is loaded is up to the platform"),
     skip_initialize_tpu => NoEffect("devices are a platform's setting: --platform-option"),
-    tensorflow_inter_op_parallelism => NoEffect("threads are a platform's setting: --platform-option"),
     tensorflow_session_config_file => NoEffect("sessions are a platform's setting: --platform-option"),
-    tensorflow_session_parallelism => NoEffect("threads are a platform's setting: --platform-option"),
     thread_pool_factory_config_file => NoEffect("threads are a platform's setting: --platform-option"),
     xla_cpu_compilation_enabled => NoEffect("compilation is a platform's setting: --platform-option"),
     xla_gpu_compilation_enabled => NoEffect("compilation is a platform's setting: --platform-option"),
     enable_serialization_as_tensor_content => Refused("tensors are answered in the list of their type"),
-    grpc_socket_path => Refused("UNIX sockets are not served"),
     platform_config_file => Refused("platforms are set by --platform-option"),
     rest_api_enable_cors_support => Refused("cross-origin headers are not sent"),
     ssl_config_file => Refused("connections are not encrypted by this server"),
@@ -87,6 +95,21 @@ impl CompatArgs {
     pub(crate) fn load_retry_wait(&self) -> Option<Duration> {
         self.load_retry_interval_micros
             .map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+    }
+
+    /// The settings of the platform `tensorflow` that flags of TensorFlow Serving's stand for.
+    pub(crate) fn platform_options(&self) -> Vec<PlatformOption> {
+        let tags = self.saved_model_tags.clone().filter(|tags| !tags.is_empty()).map(OptionValue::Text);
+        let threads =
+            |count: Option<u32>| count.filter(|count| *count > 0).map(|count| OptionValue::Int(count.into()));
+        let of_both = threads(self.tensorflow_session_parallelism);
+        let between = threads(self.tensorflow_inter_op_parallelism).or_else(|| of_both.clone());
+        [("tags", tags), ("intra_op_threads", of_both), ("inter_op_threads", between)]
+            .into_iter()
+            .filter_map(|(name, value)| {
+                Some(PlatformOption { platform: "tensorflow".into(), name: name.into(), value: value? })
+            })
+            .collect()
     }
 
     /// What to tell the person who gave flags that have no effect.
@@ -120,6 +143,36 @@ mod tests {
         );
         let off = CompatArgs { use_alts_credentials: Some("false".into()), ..Default::default() };
         assert_eq!(off.check(), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn tags_and_threads_are_settings_of_the_platform() {
+        let told = |args: CompatArgs| {
+            let option = |option: PlatformOption| (option.platform, option.name, option.value);
+            args.platform_options().into_iter().map(option).collect::<Vec<_>>()
+        };
+        let wanted = |name: &str, value| ("tensorflow".to_owned(), name.to_owned(), value);
+        let all = CompatArgs {
+            saved_model_tags: Some("serve,gpu".into()),
+            tensorflow_session_parallelism: Some(4),
+            tensorflow_inter_op_parallelism: Some(2),
+            ..Default::default()
+        };
+        assert_eq!(
+            told(all),
+            [
+                wanted("tags", OptionValue::Text("serve,gpu".into())),
+                wanted("intra_op_threads", OptionValue::Int(4)),
+                wanted("inter_op_threads", OptionValue::Int(2)),
+            ]
+        );
+        let defaults = CompatArgs {
+            saved_model_tags: Some(String::new()),
+            tensorflow_session_parallelism: Some(0),
+            tensorflow_inter_op_parallelism: Some(0),
+            ..Default::default()
+        };
+        assert_eq!(told(defaults), []);
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl CheckArgs {
     pub fn options(&self, platform: &str) -> Result<Options, String> {
         let given = self.platform_option.iter().map(|text| parse_platform_option(text));
         let given = given.collect::<Result<Vec<_>, _>>()?;
-        let given = by_platform(&given).remove(platform).unwrap_or_default();
+        let given = by_platform(given).remove(platform).unwrap_or_default();
         let Some(model) = &self.model else {
             return Ok(given);
         };
@@ -66,13 +66,10 @@ pub(crate) fn value_of(text: &str) -> OptionValue {
 }
 
 /// The settings by platform; of the same setting twice the last counts.
-pub(crate) fn by_platform(options: &[PlatformOption]) -> BTreeMap<String, Options> {
+pub(crate) fn by_platform(options: impl IntoIterator<Item = PlatformOption>) -> BTreeMap<String, Options> {
     let mut by_platform: BTreeMap<String, Options> = BTreeMap::new();
     for option in options {
-        by_platform
-            .entry(option.platform.clone())
-            .or_default()
-            .set(option.name.clone(), option.value.clone());
+        by_platform.entry(option.platform).or_default().set(option.name, option.value);
     }
     by_platform
 }

@@ -109,7 +109,7 @@ pub struct Loading {
 }
 
 /// Where to listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// The address.
     pub host: IpAddr,
@@ -117,6 +117,8 @@ pub struct Listen {
     pub port: u16,
     /// The second port.
     pub rest_port: RestPort,
+    /// The path of a UNIX socket, which answers the same as the ports.
+    pub unix_socket: Option<PathBuf>,
 }
 
 /// The second port, which answers the same as the first.
@@ -231,11 +233,18 @@ impl ServeArgs {
             },
             on_demand: self.on_demand(),
             plugin_dirs: self.plugin_dirs(),
-            platform_options: by_platform(&self.platform_option),
+            platform_options: by_platform(
+                self.compat.platform_options().into_iter().chain(self.platform_option.clone()),
+            ),
             worker: None,
             batching: self.batching()?,
             cpu_threads: or_default(self.cpu_threads, cpus),
-            listen: Listen { host: self.host, port: self.port, rest_port: self.rest_port()? },
+            listen: Listen {
+                host: self.host,
+                port: self.port,
+                rest_port: self.rest_port()?,
+                unix_socket: self.unix_socket.clone().filter(|path| !path.as_os_str().is_empty()),
+            },
             limits: Limits {
                 max_request_bytes: at_least_one("max-request-bytes", self.max_request_bytes)?,
                 max_inflight_bytes: at_least_one("max-inflight-bytes", self.max_inflight_bytes)?,
@@ -309,6 +318,7 @@ impl ServeArgs {
 mod tests {
     use super::*;
     use crate::on_demand::Eviction;
+    use std::path::Path;
 
     fn validate(flags: &[&str]) -> Result<ServeConfig, String> {
         ServeConfig::from_flags(flags)
@@ -345,6 +355,7 @@ mod tests {
             "--rest_api_timeout_in_ms=1500",
             "--enable_model_warmup=false",
             "--flush_filesystem_caches",
+            "--grpc_socket_path=/run/models.sock",
         ])
         .unwrap();
         let [model] = config.models.models.as_slice() else { panic!("{:?}", config.models) };
@@ -352,6 +363,7 @@ mod tests {
         assert_eq!(model.base, Location::Folder("/models/half_plus_two".into()));
         assert!(config.loading.drop_file_cache);
         assert_eq!((config.listen.port, config.listen.rest_port), (9000, RestPort::Wanted(9001)));
+        assert_eq!(config.listen.unix_socket.as_deref(), Some(Path::new("/run/models.sock")));
         assert_eq!(config.discovery.poll_interval, Duration::from_secs(2));
         assert_eq!(config.loading.load_threads, 3);
         assert_eq!(config.limits.rest_timeout, Some(Duration::from_millis(1500)));

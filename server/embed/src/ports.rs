@@ -1,22 +1,34 @@
-//! Opens the ports.
+//! Opens the ports, and the socket.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use salver_core_status::Status;
 use salver_server_config::{Listen, RestPort};
+use salver_server_listen::Listener;
 use tokio::net::TcpListener;
 
-/// An open port, and where it is.
-pub(crate) struct Port {
-    pub(crate) listener: TcpListener,
-    pub(crate) address: SocketAddr,
+/// All that is listened on.
+pub(crate) struct Open {
+    pub(crate) listeners: Vec<Listener>,
+    /// Of the ports, the main one first.
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
-/// Opens every port that is wanted, the main one first.
+/// Opens all that is wanted.
 ///
 /// # Errors
-/// UNAVAILABLE: a port cannot be had.
-pub(crate) async fn bind(listen: &Listen) -> Result<Vec<Port>, Status> {
+/// UNAVAILABLE: a port or the socket cannot be had.
+pub(crate) async fn open(listen: &Listen) -> Result<Open, Status> {
+    let (listeners, addresses) = ports(listen).await?.into_iter().unzip();
+    let mut open = Open { listeners, addresses };
+    if let Some(path) = &listen.unix_socket {
+        open.listeners.push(socket(path)?);
+    }
+    Ok(open)
+}
+
+async fn ports(listen: &Listen) -> Result<Vec<(Listener, SocketAddr)>, Status> {
     let mut ports = vec![bind_one(SocketAddr::new(listen.host, listen.port)).await?];
     match listen.rest_port {
         RestPort::None => {}
@@ -32,15 +44,23 @@ pub(crate) async fn bind(listen: &Listen) -> Result<Vec<Port>, Status> {
     Ok(ports)
 }
 
-async fn bind_one(wanted: SocketAddr) -> Result<Port, Status> {
+async fn bind_one(wanted: SocketAddr) -> Result<(Listener, SocketAddr), Status> {
     let bind = async {
         let listener = TcpListener::bind(wanted).await?;
         let address = listener.local_addr()?;
-        Ok(Port { listener, address })
+        Ok((Listener::from(listener), address))
     };
-    let port = bind.await;
-    let port =
-        port.map_err(|error: std::io::Error| Status::unavailable(format!("listening on {wanted}: {error}")))?;
-    tracing::info!(address = %port.address, "listening for gRPC and REST");
-    Ok(port)
+    let bound = bind.await;
+    let (listener, address) = bound
+        .map_err(|error: std::io::Error| Status::unavailable(format!("listening on {wanted}: {error}")))?;
+    tracing::info!(%address, "listening for gRPC and REST");
+    Ok((listener, address))
+}
+
+fn socket(path: &Path) -> Result<Listener, Status> {
+    let shown = path.display();
+    let listener = Listener::unix(path)
+        .map_err(|error| Status::unavailable(format!("listening on unix:{shown}: {error}")))?;
+    tracing::info!(address = %format_args!("unix:{shown}"), "listening for gRPC and REST");
+    Ok(listener)
 }

@@ -9,9 +9,8 @@ use salver_core_status::Status;
 use salver_server_assembly::{Assembly, Control, Platforms};
 use salver_server_config::ServeConfig;
 use salver_server_inference::Inference;
-use salver_server_listen::{Budget, Options, Outcome};
+use salver_server_listen::{Budget, Listener, Options, Outcome};
 use salver_server_metrics::Registry;
-use tokio::net::TcpListener;
 
 use crate::ports;
 use crate::routes::routes;
@@ -20,7 +19,7 @@ use crate::routes::routes;
 ///
 /// Dropping one that is not run unloads its models, and blocks until they are gone.
 pub struct Server {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
     app: Router,
     options: Options,
@@ -36,7 +35,7 @@ impl Server {
     /// tokio's, with I/O and time.
     ///
     /// # Errors
-    /// UNAVAILABLE: a port cannot be had; INTERNAL: no threads can be.
+    /// UNAVAILABLE: a port, or the UNIX socket, cannot be had; INTERNAL: no threads can be.
     pub async fn start(config: &ServeConfig) -> Result<Self, Status> {
         Self::build(config, |registry| Assembly::start(config, registry)).await
     }
@@ -54,7 +53,7 @@ impl Server {
         assemble: impl FnOnce(Arc<Registry>) -> Result<Assembly, Status>,
     ) -> Result<Self, Status> {
         // Before anything is loaded: who starts it twice by mistake is told at once.
-        let ports = ports::bind(&config.listen).await?;
+        let ports::Open { listeners, addresses } = ports::open(&config.listen).await?;
         let registry = Arc::new(Registry::new());
         let assembly = assemble(Arc::clone(&registry))?;
         let limits = &config.limits;
@@ -64,11 +63,10 @@ impl Server {
             drain_timeout: limits.drain_timeout,
         };
         let app = routes(limits, &assembly, registry);
-        let (listeners, addresses) = ports.into_iter().map(|port| (port.listener, port.address)).unzip();
         Ok(Self { listeners, addresses, app, options, assembly, drain_timeout: limits.drain_timeout })
     }
 
-    /// Where it listens, the main port first. Each answers gRPC and REST.
+    /// The ports on which it listens, the main one first. Each answers gRPC and REST.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

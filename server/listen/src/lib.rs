@@ -4,10 +4,13 @@
 //! here: a limit on connections, a budget for the bodies under way ([`Budget`]), time-outs for headers, and an orderly
 //! end in which requests under way are finished. What requests mean is not known here.
 
+mod authority;
 mod budget;
 mod greeting;
+mod listener;
 mod serve;
 mod stall;
 
 pub use budget::Budget;
+pub use listener::Listener;
 pub use serve::{Options, Outcome, serve};

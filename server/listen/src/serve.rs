@@ -10,13 +10,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::Budget;
 use crate::greeting::Greeted;
+use crate::listener::{Listener, Stream};
 use crate::stall::Read;
 
 /// What connections may take.
@@ -68,7 +68,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// Returns when they have, or when their time is over.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     app: Router,
     options: Options,
     stop: impl Future<Output = ()>,
@@ -126,13 +126,13 @@ async fn answered(budget: &Budget) {
 
 /// Accepts connections, as many at a time as there are permits, until nobody takes them.
 async fn accept(
-    listener: TcpListener,
+    listener: Listener,
     permits: Arc<Semaphore>,
-    sender: mpsc::Sender<(TcpStream, OwnedSemaphorePermit)>,
+    sender: mpsc::Sender<(Stream, OwnedSemaphorePermit)>,
 ) {
     loop {
         let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -170,9 +170,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 }
 
 impl Server {
-    async fn connection(self: Arc<Self>, stream: TcpStream, watcher: Watcher) {
-        // Answers are small and latency counts; where it cannot be set, they are only slower.
-        let _ = stream.set_nodelay(true);
+    async fn connection(self: Arc<Self>, stream: Stream, watcher: Watcher) {
         let (app, budget) = (self.app.clone(), self.budget.clone());
         let service = service_fn(move |request| {
             let admitted = budget.admit(request);

@@ -7,6 +7,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode};
 use salver_server_http::Account;
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
 /// A server of an app that is told when a request is under way, and lets it go on when told.
@@ -36,7 +37,7 @@ async fn start(budget: usize, drain_timeout: Duration) -> Fixture {
     let stopped = async {
         let _ = stopped.await;
     };
-    let outcome = tokio::spawn(serve(vec![listener], app, options, stopped));
+    let outcome = tokio::spawn(serve(vec![listener.into()], app, options, stopped));
     Fixture { address, under_way, go_on, budget, stop, outcome }
 }
 
@@ -45,7 +46,7 @@ async fn serving(app: Router, budget: Budget) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let options = Options { max_connections: 16, budget, drain_timeout: Duration::ZERO };
-    tokio::spawn(serve(vec![listener], app, options, std::future::pending()));
+    tokio::spawn(serve(vec![listener.into()], app, options, std::future::pending()));
     address
 }
 

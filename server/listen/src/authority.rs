@@ -1,0 +1,282 @@
+//! A stream whose HTTP/2 client may call the server by the path of a socket.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A stream that makes each `%` in the `:authority` of HTTP/2 requests a `.` as they are read.
+///
+/// gRPC's C core, which is behind its clients in C++, Python, Ruby and PHP, calls a server at a UNIX socket by the socket's
+/// path, percent-encoded. That is a name by RFC 3986, section 3.2.2, but not one that the `http` crate takes: such requests
+/// would be reset before they are seen. Nobody here looks at the name.
+///
+/// The core writes the header as two literals, neither of them Huffman-coded (RFC 7541, section 6.2.1): the bytes are there
+/// as they are, and can be put in each other's place.
+#[derive(Debug)]
+pub(crate) struct Called<S> {
+    stream: S,
+    place: Place,
+    headers: Headers,
+}
+
+/// What an HTTP/2 connection begins with: RFC 9113, section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The size of what is before each frame, and the types of frames that hold headers: RFC 9113, sections 4.1, 6.2 and 6.10.
+const FRAME_HEADER: usize = 9;
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+
+/// The name as a literal: its length, and its bytes.
+const NAME: &[u8] = b"\x0a:authority";
+
+/// Where the next byte is.
+#[derive(Debug)]
+enum Place {
+    /// Behind so many bytes of the preface.
+    Preface(usize),
+    /// In what is before a frame: behind so many bytes of it.
+    FrameHeader { read: usize, length: usize, kind: u8 },
+    /// In a frame, of which so many bytes are left.
+    Payload { left: usize, holds_headers: bool },
+    /// In something that is not HTTP/2.
+    Elsewhere,
+}
+
+/// Where in headers the next byte is.
+#[derive(Debug)]
+enum Headers {
+    /// Behind so many bytes of [`NAME`].
+    Name(usize),
+    /// In the length of the value, an integer with a prefix of 7 bits (RFC 7541, section 5.1): at its first byte, or at one
+    /// whose bits count from this one on.
+    Length,
+    MoreLength {
+        length: usize,
+        from_bit: u32,
+    },
+    /// In the value, of which so many bytes are left.
+    Value(usize),
+}
+
+impl<S> Called<S> {
+    /// A stream from its beginning.
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, place: Place::Preface(0), headers: Headers::Name(0) }
+    }
+
+    /// Goes over the next bytes of the stream.
+    fn pass(&mut self, mut bytes: &mut [u8]) {
+        while let Some(&first) = bytes.first() {
+            let mut passed = 1;
+            self.place = match self.place {
+                Place::Elsewhere => return,
+                Place::Preface(matched) => match PREFACE.get(matched) {
+                    Some(wanted) if *wanted == first && matched + 1 == PREFACE.len() => Place::NEXT_FRAME,
+                    Some(wanted) if *wanted == first => Place::Preface(matched + 1),
+                    _ => Place::Elsewhere,
+                },
+                Place::FrameHeader { read, length, kind } => {
+                    let length = if read < 3 { length << 8 | usize::from(first) } else { length };
+                    let kind = if read == 3 { first } else { kind };
+                    if read + 1 < FRAME_HEADER {
+                        Place::FrameHeader { read: read + 1, length, kind }
+                    } else {
+                        if kind == HEADERS {
+                            self.headers = Headers::Name(0);
+                        }
+                        Place::payload(length, kind == HEADERS || kind == CONTINUATION)
+                    }
+                }
+                Place::Payload { left, holds_headers } => {
+                    passed = left.min(bytes.len());
+                    if holds_headers {
+                        bytes.iter_mut().take(passed).for_each(|byte| self.headers.pass(byte));
+                    }
+                    Place::payload(left - passed, holds_headers)
+                }
+            };
+            bytes = bytes.get_mut(passed..).unwrap_or_default();
+        }
+    }
+}
+
+impl Place {
+    const NEXT_FRAME: Self = Self::FrameHeader { read: 0, length: 0, kind: 0 };
+
+    fn payload(left: usize, holds_headers: bool) -> Self {
+        if left == 0 { Self::NEXT_FRAME } else { Self::Payload { left, holds_headers } }
+    }
+}
+
+impl Headers {
+    fn pass(&mut self, byte: &mut u8) {
+        *self = match *self {
+            Self::Name(matched) if NAME.get(matched) == Some(byte) && matched + 1 == NAME.len() => {
+                Self::Length
+            }
+            Self::Name(matched) if NAME.get(matched) == Some(byte) => Self::Name(matched + 1),
+            // Its first byte is nowhere else in the name, and cannot be in a value.
+            Self::Name(_) => Self::Name((NAME.first() == Some(byte)).into()),
+            // Huffman-coded, as no `%` is that the core writes.
+            Self::Length if *byte & 0x80 != 0 => Self::Name(0),
+            Self::Length if *byte == 0x7f => Self::MoreLength { length: 0x7f, from_bit: 0 },
+            Self::Length => Self::value((*byte).into()),
+            // No path of a socket takes more than two such bytes: what says so is garbage.
+            Self::MoreLength { from_bit: 14.., .. } => Self::Name(0),
+            Self::MoreLength { length, from_bit } => {
+                let length = length + (usize::from(*byte & 0x7f) << from_bit);
+                match *byte & 0x80 {
+                    0 => Self::value(length),
+                    _ => Self::MoreLength { length, from_bit: from_bit + 7 },
+                }
+            }
+            Self::Value(left) => {
+                if *byte == b'%' {
+                    *byte = b'.';
+                }
+                Self::value(left - 1)
+            }
+        }
+    }
+
+    fn value(left: usize) -> Self {
+        if left == 0 { Self::Name(0) } else { Self::Value(left) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Called<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.pass(buffer.filled_mut().get_mut(before..).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Called<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, 4, 0, 0, 0, 1], payload].concat()
+    }
+
+    /// The header as gRPC's C core writes it.
+    fn authority(value: &[u8]) -> Vec<u8> {
+        let length = match u8::try_from(value.len()).unwrap() {
+            short @ ..0x7f => vec![short],
+            long => vec![0x7f, long - 0x7f],
+        };
+        [&b"@"[..], NAME, &length, value].concat()
+    }
+
+    /// What is read of `written`, which comes in pieces of this size.
+    async fn read(written: &[u8], piece: usize) -> Vec<u8> {
+        let (mut client, server) = duplex(piece);
+        let mut server = Called::new(server);
+        let mut read = Vec::new();
+        let (sent, received) = futures_util::future::join(
+            async {
+                client.write_all(written).await.unwrap();
+                client.shutdown().await
+            },
+            server.read_to_end(&mut read),
+        )
+        .await;
+        sent.unwrap();
+        received.unwrap();
+        read
+    }
+
+    async fn becomes(written: &[u8], wanted: &[u8]) {
+        for piece in [1, 2, 7, written.len()] {
+            assert_eq!(read(written, piece).await, wanted, "in pieces of {piece}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_path_of_a_socket_becomes_a_name_and_nothing_else_changes() {
+        let headers = |value: &[u8]| {
+            [&b"@\x05:path\x06/a%2F/"[..], &authority(value), b"\x83\x86@\x02te\x08trail%rs"].concat()
+        };
+        let data = authority(b"not%2Fa%2Fheader");
+        let stream = |value: &[u8]| {
+            let frames =
+                [frame(4, &[0; 36]), frame(HEADERS, &headers(value)), frame(0, &data), frame(0, &[])];
+            [PREFACE, &frames.concat(), &frame(HEADERS, &headers(value))].concat()
+        };
+        becomes(&stream(b"run%2Fsalver.sock"), &stream(b"run.2Fsalver.sock")).await;
+        let (long, name) = ([b'%'; 200], [b'.'; 200]);
+        becomes(&stream(&long), &stream(&name)).await;
+        becomes(&stream(b"localhost"), &stream(b"localhost")).await;
+    }
+
+    #[tokio::test]
+    async fn headers_that_go_on_in_another_frame_are_one_block() {
+        let block = authority(b"run%2Fsalver.sock");
+        for cut in 0..block.len() {
+            let (first, rest) = block.split_at(cut);
+            let stream = |rest: &[u8], first: &[u8]| {
+                [PREFACE, &frame(HEADERS, first), &frame(CONTINUATION, rest)].concat()
+            };
+            let name: Vec<_> = block.iter().map(|byte| if *byte == b'%' { b'.' } else { *byte }).collect();
+            assert_eq!(
+                read(&stream(rest, first), 64).await,
+                stream(&name[cut..], &name[..cut]),
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn another_protocol_is_left_alone() {
+        let request = [b"POST /a HTTP/1.1\r\n\r\n", &frame(HEADERS, &authority(b"a%2Fb"))[..]].concat();
+        becomes(&request, &request).await;
+        let torn = [&PREFACE[..20], &frame(HEADERS, &authority(b"a%2Fb"))].concat();
+        becomes(&torn, &torn).await;
+    }
+
+    #[tokio::test]
+    async fn lengths_that_cannot_be_do_no_harm() {
+        for length in [&b"\x8a"[..], b"\x7f\xff\xff\xff\xff\xff", b"\xff\xff", b"\x00", b""] {
+            let block = [NAME, length].concat();
+            let stream = [PREFACE, &frame(HEADERS, &block), &frame(HEADERS, &[0; 3])].concat();
+            becomes(&stream, &stream).await;
+        }
+    }
+}

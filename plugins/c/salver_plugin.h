@@ -210,6 +210,17 @@
 // The `instance` of a SalverQuantity that may be of any instance of the device.
 #define SALVER_ANY_INSTANCE -1
 
+// The `kind` of an input, for SalverTensorDetailsV1.
+#define SALVER_KIND_INPUT 1
+
+// The `kind` of an output, for SalverTensorDetailsV1.
+#define SALVER_KIND_OUTPUT 2
+
+// A flag of SalverTensorDetail: the shape in the SalverTensorSpec is what the model was made for, and no more.
+// A request's tensor of another shape is given to `run`, and an output of another shape is taken from it. Where the flag
+// is not set, neither happens.
+#define SALVER_SHAPE_IS_ADVISORY 1
+
 // A text: UTF-8, not terminated, borrowed. An empty text may have a null pointer.
 typedef struct {
     // The first byte.
@@ -636,6 +647,30 @@ typedef struct {
     const SalverSourceV1 *(*source)(size_t index);
 } SalverSourcesV1;
 
+// More about an input or output.
+typedef struct {
+    // What the framework calls it, such as `x:0` of a TensorFlow graph; empty where that is its name. The text belongs to the
+    // model, and stays as it is until it is unloaded.
+    SalverStr graph_name;
+    // SALVER_SHAPE_IS_ADVISORY, or 0. Other bits are 0.
+    uint32_t flags;
+} SalverTensorDetail;
+
+// More about the inputs and outputs of the models of a plugin's platforms. Every function must be there.
+typedef struct {
+    // Says more about one input (SALVER_KIND_INPUT) or output (SALVER_KIND_OUTPUT): the one at `position` of the signature at the
+    // position `signature`; there is one. `platform` is the position of a platform, as for
+    // SalverPluginV1.platform, and `model` is one that it loaded. On SALVER_OK, `out` is
+    // filled; on anything else, such as SALVER_CANNOT_TELL, there is no more to say. Called after `load`,
+    // before the model's first `run`.
+    uint32_t (*tensor)(size_t platform,
+                       void *model,
+                       uint32_t signature,
+                       uint32_t kind,
+                       uint32_t position,
+                       SalverTensorDetail *out);
+} SalverTensorDetailsV1;
+
 // Bytes of any value, borrowed: one element of a string tensor. No bytes may have a null pointer.
 typedef struct {
     // The first byte.
@@ -655,6 +690,9 @@ typedef struct {
 
 // The name of SalverSourcesV1 at the door, behind which there need be none.
 #define SALVER_SOURCES_V1 "salver.sources/1"
+
+// The name of SalverTensorDetailsV1 at the door, behind which there need be none.
+#define SALVER_TENSOR_DETAILS_V1 "salver.tensor-details/1"
 
 #if defined(__x86_64__) && defined(__linux__)
 #define SALVER_TARGET "x86_64-linux"

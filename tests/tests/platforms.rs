@@ -77,6 +77,10 @@ async fn half_plus_two_is_answered_exactly() {
             .post(&format!("/v1/models/{model}:predict"), r#"{"instances": [[1.0], [2.0], [5.0]]}"#)
             .await;
         assert_eq!(answer.json(), json!({ "predictions": [[2.5], [3.0], [4.5]] }), "{model}");
+        // TensorFlow Serving's first example: its signature says [-1, 1], which holds nobody to it.
+        let path = format!("/v1/models/{model}:predict");
+        let answer = http.post(&path, r#"{"instances": [1.0, 2.0, 5.0]}"#).await;
+        assert_eq!(answer.json(), json!({ "predictions": [2.5, 3.0, 4.5] }), "{model}");
     }
     let mut grpc = Grpc::connect(&server).await;
     let request = fp32_predict("half_plus_two", Some(123), &[3, 1], &[1.0, 2.0, 5.0]);
@@ -89,6 +93,7 @@ async fn half_plus_two_is_answered_exactly() {
     let metadata = http.get("/v1/models/half_plus_two/metadata").await.json();
     let signatures = &metadata["metadata"]["signature_def"]["signature_def"];
     assert_eq!(signatures["regress_x_to_y"]["method_name"], "tensorflow/serving/regress");
+    assert_eq!(signatures["regress_x_to_y"]["inputs"]["inputs"]["name"], "tf_example:0");
 }
 
 #[tokio::test]

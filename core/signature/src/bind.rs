@@ -83,10 +83,15 @@ impl TensorSpec {
     /// # Errors
     /// [`Error::Shape`].
     pub fn check_shape(&self, shape: &Shape) -> Result<(), Error> {
-        if self.shape.allows(shape) {
+        if self.allows(shape) {
             return Ok(());
         }
         Err(Error::Shape { input: self.name.clone(), wanted: self.shape.clone(), found: shape.clone() })
+    }
+
+    /// Whether a tensor of `shape` may be this input or output, as far as is known before the model has seen it.
+    pub fn allows(&self, shape: &Shape) -> bool {
+        self.is_shape_advisory || self.shape.allows(shape)
     }
 }
 
@@ -141,6 +146,17 @@ mod tests {
         refused(vec![a(1, 3)], "input `a` has shape [1, 3], the model expects [-1, 2]");
         let float = Tensor::from_vec(Shape::new(&[1, 2]).unwrap(), vec![0f32; 2]).unwrap();
         refused(vec![("a".to_owned(), float)], "input `a` has data type FP32, the model expects INT64");
+    }
+
+    #[test]
+    fn a_shape_that_is_advisory_holds_nobody_to_it() {
+        let strict = TensorSpec::new("x", DType::F32, ShapeSpec::of(&[-1, 1]));
+        let vector = Tensor::from_vec(Shape::new(&[3]).unwrap(), vec![1f32, 2., 3.]).unwrap();
+        assert!(matches!(strict.check(&vector), Err(Error::Shape { .. })));
+        let advisory = strict.with_advisory_shape();
+        assert_eq!(advisory.check(&vector), Ok(()));
+        let ints = Tensor::from_vec(Shape::new(&[3]).unwrap(), vec![1i64, 2, 3]).unwrap();
+        assert!(matches!(advisory.check(&ints), Err(Error::DType { .. })));
     }
 
     #[test]

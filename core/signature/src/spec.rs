@@ -54,6 +54,11 @@ pub struct TensorSpec {
     pub dtype: DType,
     /// The shapes it may have.
     pub shape: ShapeSpec,
+    /// The shape is what the model was made for, and no more: a tensor of another one is left to the model, which may well
+    /// take it, or return it.
+    pub is_shape_advisory: bool,
+    /// What the framework calls it, such as `x:0` of a TensorFlow graph; `None` where that is `name`.
+    pub graph_name: Option<String>,
     /// Of an input: a request may leave it out.
     pub is_optional: bool,
     /// Of an optional input: what stands in for it; a model runs without the input where there is none.
@@ -63,7 +68,29 @@ pub struct TensorSpec {
 impl TensorSpec {
     /// A required input, or an output.
     pub fn new(name: impl Into<String>, dtype: DType, shape: ShapeSpec) -> Self {
-        Self { name: name.into(), dtype, shape, is_optional: false, default: None }
+        Self {
+            name: name.into(),
+            dtype,
+            shape,
+            is_shape_advisory: false,
+            graph_name: None,
+            is_optional: false,
+            default: None,
+        }
+    }
+
+    /// The same, of tensors whose shape is the model's business.
+    #[must_use]
+    pub fn with_advisory_shape(mut self) -> Self {
+        self.is_shape_advisory = true;
+        self
+    }
+
+    /// The same, called `graph_name` by the framework.
+    #[must_use]
+    pub fn in_graph(mut self, graph_name: impl Into<String>) -> Self {
+        self.graph_name = Some(graph_name.into());
+        self
     }
 
     /// The same, left out at will.

@@ -152,7 +152,8 @@ fn signature(
         let shape = dims.map_or_else(ShapeSpec::any, |shape| {
             ShapeSpec::of(&shape.dims.iter().map(|dim| dim.size).collect::<Vec<_>>())
         });
-        Ok((TensorSpec::new(tensor, element, shape), port))
+        // Shapes of signatures are for people: TensorFlow runs a graph on what it is fed, if its operations can.
+        Ok((TensorSpec::new(tensor, element, shape).with_advisory_shape().in_graph(&info.name), port))
     };
     let mut inputs = Vec::new();
     for (input, info) in &def.inputs {

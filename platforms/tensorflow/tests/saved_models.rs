@@ -109,6 +109,20 @@ fn half_plus_two_is_half_plus_two_by_every_signature() {
 }
 
 #[test]
+fn shapes_of_a_signature_hold_nobody_to_them_and_tensors_are_named_as_in_the_graph() {
+    let Some(library) = library() else { return };
+    let model = load("half_plus_two", &library);
+    let (_, signature) = model.signatures().get("").unwrap();
+    let (x, y) = (&signature.inputs[0], &signature.outputs[0]);
+    assert_eq!([&x.graph_name, &y.graph_name].map(|name| name.as_deref()), [Some("x:0"), Some("y:0")]);
+    assert!(x.is_shape_advisory && y.is_shape_advisory);
+    assert_eq!(
+        run(&*model, "", &[tensor(&[2], vec![1_f32, 2.])]).unwrap(),
+        [tensor(&[2], vec![2.5_f32, 3.])]
+    );
+}
+
+#[test]
 fn a_saved_model_of_tensorflow_2_is_served_as_well() {
     let Some(library) = library() else { return };
     let model = load("half_plus_two_v2", &library);

@@ -2,8 +2,8 @@
 //!
 //! A plugin is a shared library. It hands the server a [`PluginV1`], a table of functions; the server hands it a
 //! [`HostV1`]. Tables lead to tables: a plugin has [`PlatformV1`]s, which load models, which are run through a
-//! [`ModelV1`]. Beside these there may be a [`PlatformMemoryV1`], which says what models take, and a [`SourcesV1`], whose
-//! sources say which models there should be; and the server may offer a [`BatchingV1`], which runs steps of many requests
+//! [`ModelV1`]. Beside these there may be a [`PlatformMemoryV1`], which says what models take, a [`SourcesV1`], whose
+//! sources say which models there should be, and a [`TensorDetailsV1`], which says more of inputs and outputs; and the server may offer a [`BatchingV1`], which runs steps of many requests
 //! at once.
 //!
 //! **A table never changes once released.** Nothing is added to it, nothing is taken away, no field changes its
@@ -29,6 +29,7 @@
 
 mod batching;
 mod code;
+mod details;
 mod host;
 mod memory;
 mod model;
@@ -44,6 +45,8 @@ mod time;
 
 pub use batching::{BATCHING_V1, BatchingV1, StepV1};
 pub use code::*;
+pub use details::{KIND_INPUT, KIND_OUTPUT, SHAPE_IS_ADVISORY, TENSOR_DETAILS_V1};
+pub use details::{TensorDetail, TensorDetailsV1};
 pub use host::{CpuV1, HostV1, LogV1, MetricsV1};
 pub use host::{LEVEL_DEBUG, LEVEL_ERROR, LEVEL_INFO, LEVEL_OFF, LEVEL_TRACE, LEVEL_WARN};
 pub use host::{METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM};

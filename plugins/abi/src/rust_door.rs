@@ -12,7 +12,7 @@ use abi_stable::library::{
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::VersionStrings;
 
-use crate::{PlatformMemoryV1, PluginV1, SourcesV1};
+use crate::{PlatformMemoryV1, PluginV1, SourcesV1, TensorDetailsV1};
 
 /// The symbol of the root module.
 pub const SYMBOL: &str = "_1as_0lib_1header_0root_bmodule_bloader";
@@ -40,6 +40,7 @@ pub struct PluginRoot {
     pub plugin_v1: extern "C" fn() -> *const PluginV1,
     pub platform_memory_v1: extern "C" fn() -> *const PlatformMemoryV1,
     pub sources_v1: extern "C" fn() -> *const SourcesV1,
+    pub tensor_details_v1: extern "C" fn() -> *const TensorDetailsV1,
 }
 
 root_module!(PluginRootRef);
@@ -80,6 +81,7 @@ macro_rules! root_of_old {
 
 root_of_old!(first, 1,);
 root_of_old!(second, 2, platform_memory_v1: PlatformMemoryV1);
+root_of_old!(third, 3, platform_memory_v1: PlatformMemoryV1, sources_v1: SourcesV1);
 
 /// A plugin as the macro of the SDK describes it to [`__rust_door!`](crate::__rust_door).
 #[doc(hidden)]
@@ -90,6 +92,8 @@ pub trait RustPlugin {
     const MEMORY: Option<&'static PlatformMemoryV1> = None;
     /// Its kinds of sources, where it has any.
     const SOURCES: Option<&'static SourcesV1> = None;
+    /// What more it says of inputs and outputs, where it does.
+    const DETAILS: Option<&'static TensorDetailsV1> = None;
 }
 
 /// What the symbol is.
@@ -109,8 +113,13 @@ extern "C" fn construct<P: RustPlugin>() -> RootModuleResult {
 
 fn root<P: RustPlugin>() -> PluginRootRef {
     // Leaked, as the library is: the loader calls this once.
-    PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P>, sources_v1: sources::<P> }
-        .leak_into_prefix()
+    PluginRoot {
+        plugin_v1: table::<P>,
+        platform_memory_v1: memory::<P>,
+        sources_v1: sources::<P>,
+        tensor_details_v1: details::<P>,
+    }
+    .leak_into_prefix()
 }
 
 extern "C" fn table<P: RustPlugin>() -> *const PluginV1 {
@@ -125,6 +134,10 @@ extern "C" fn sources<P: RustPlugin>() -> *const SourcesV1 {
     P::SOURCES.map_or(std::ptr::null(), std::ptr::from_ref)
 }
 
+extern "C" fn details<P: RustPlugin>() -> *const TensorDetailsV1 {
+    P::DETAILS.map_or(std::ptr::null(), std::ptr::from_ref)
+}
+
 /// What came through a door. Whether the pointers lead to tables is not known yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Tables {
@@ -134,11 +147,17 @@ pub struct Tables {
     pub platform_memory_v1: *const PlatformMemoryV1,
     /// Its kinds of sources; null where the plugin does not offer any.
     pub sources_v1: *const SourcesV1,
+    /// What more it says of inputs and outputs; null where the plugin does not offer it.
+    pub tensor_details_v1: *const TensorDetailsV1,
 }
 
 impl Tables {
-    const NONE: Self =
-        Self { plugin: std::ptr::null(), platform_memory_v1: std::ptr::null(), sources_v1: std::ptr::null() };
+    const NONE: Self = Self {
+        plugin: std::ptr::null(),
+        platform_memory_v1: std::ptr::null(),
+        sources_v1: std::ptr::null(),
+        tensor_details_v1: std::ptr::null(),
+    };
 }
 
 /// Why the Rust door stayed shut.
@@ -181,11 +200,15 @@ pub fn open(path: &Path) -> Result<Tables, DoorError> {
                 plugin: root.plugin_v1()(),
                 platform_memory_v1: root.platform_memory_v1().map_or(std::ptr::null(), |table| table()),
                 sources_v1: root.sources_v1().map_or(std::ptr::null(), |table| table()),
+                tensor_details_v1: root.tensor_details_v1().map_or(std::ptr::null(), |table| table()),
             });
         }
         Err(error) => error,
     };
-    second::open(header).or_else(|| first::open(header)).ok_or_else(|| shorten(&error))
+    third::open(header)
+        .or_else(|| second::open(header))
+        .or_else(|| first::open(header))
+        .ok_or_else(|| shorten(&error))
 }
 
 fn shorten(error: &LibraryError) -> DoorError {

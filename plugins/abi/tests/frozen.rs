@@ -55,6 +55,8 @@ fn the_tables_are_where_the_released_layout_says() {
         TargetV1 { context, set_aspired }
         AspiredStream { name, code, message, versions, version_count }
         AspiredVersion { number, revision, code, directory, message }
+        TensorDetail { graph_name, flags }
+        TensorDetailsV1 { tensor }
     };
     // The prefix of Rust's door aside, which `abi_stable` lays out.
     let is_table = |line: &&str| {
@@ -106,13 +108,14 @@ fn no_number_changes() {
     );
     assert_eq!((CANNOT_TELL, ANY_INSTANCE, WHEN_LOADING, WHEN_LOADED), (101, -1, 1, 2));
     assert_eq!([METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM], [1, 2, 3]);
+    assert_eq!((KIND_INPUT, KIND_OUTPUT, SHAPE_IS_ADVISORY), (1, 2, 1));
 }
 
 #[test]
 fn no_name_changes() {
     assert_eq!((ABI_MAJOR, PLUGIN_V1, C_DOOR), (1, "salver.plugin/1", "salver_plugin_table"));
     assert_eq!((PLATFORM_MEMORY_V1, BATCHING_V1), ("salver.platform-memory/1", "salver.batching/1"));
-    assert_eq!(SOURCES_V1, "salver.sources/1");
+    assert_eq!((SOURCES_V1, TENSOR_DETAILS_V1), ("salver.sources/1", "salver.tensor-details/1"));
     assert_eq!((note::SECTION, note::OWNER, note::TYPE), (".note.salver", "Salver", 1));
     assert_eq!(rust_door::SYMBOL, "_1as_0lib_1header_0root_bmodule_bloader");
 }

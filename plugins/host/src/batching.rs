@@ -86,7 +86,7 @@ impl Queues {
             Err(_) => "a step".to_owned(),
         };
         // SAFETY: as above.
-        let taken = unsafe { Instance::take(&self.plugin, subject, table.step, None) };
+        let taken = unsafe { Instance::take(&self.plugin, subject, table.step, None, None) };
         let (model, name, options) = described.map_err(|what| self.wrong(&what))?;
         let step = Arc::new(taken?);
         let queue = self.batcher.open(&model, &name, Arc::new(Step(Arc::clone(&step))), &options)?;

@@ -13,6 +13,7 @@ use salver_core_status::{Quoted, Status};
 use salver_core_tensor::Tensor;
 use salver_plugins_abi as abi;
 
+use crate::details::Details;
 use crate::inputs::{Described, load_request, params};
 use crate::ledger::Ledger;
 use crate::memory::Memory;
@@ -88,7 +89,7 @@ impl Instance {
             return Err(said.failure(&table.plugin, code, format_args!("loading {subject}")));
         }
         // SAFETY: the load succeeded, and nobody has seen what it made.
-        Ok(Arc::new(unsafe { Self::take(&table.plugin, subject, loaded, table.memory) }?))
+        Ok(Arc::new(unsafe { Self::take(&table.plugin, subject, loaded, table.memory, table.details) }?))
     }
 
     /// Takes over what the plugin made, which is unloaded where it is not whole.
@@ -100,6 +101,7 @@ impl Instance {
         subject: String,
         made: abi::LoadedModel,
         memory: Option<Memory>,
+        details: Option<Details>,
     ) -> Result<Self, Failure> {
         let wrong = |what: &str| {
             let plugin = Quoted(plugin);
@@ -125,13 +127,16 @@ impl Instance {
         // SAFETY: it is there; the plugin promises valid signatures until it is unloaded.
         let signatures =
             unsafe { signatures::read(signatures(made.model)) }.map_err(|what| unload_and(&what))?;
+        // SAFETY: the model is loaded, with these signatures, and stays so.
+        let detailed = |details: Details| unsafe { details.add(made.model, signatures.clone()) };
+        let detailed = details.map(detailed).transpose().map_err(|what| unload_and(&what))?;
         Ok(Self {
             plugin: Arc::clone(plugin),
             subject,
             model: made.model,
             functions: Functions { run, release, unload },
             memory,
-            signatures,
+            signatures: detailed.unwrap_or(signatures),
             ledger: Ledger::default(),
             has_panicked: AtomicBool::new(false),
         })

@@ -25,6 +25,7 @@
 #![expect(unsafe_code, reason = "this crate calls into foreign libraries and reads what they return")]
 
 mod batching;
+mod details;
 mod error;
 mod inputs;
 mod inspect;

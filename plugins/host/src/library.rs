@@ -9,6 +9,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use salver_plugins_abi as abi;
 use salver_plugins_abi::rust_door::{self, DoorError};
 
+use crate::details::Details;
 use crate::inspect::{Door, Inspection};
 use crate::memory::Memory;
 use crate::neighbours::{self, Clash};
@@ -53,6 +54,8 @@ pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Offer
     let memory = unsafe { offered(tables.platform_memory_v1, abi::PLATFORM_MEMORY_V1) }.map_err(bad)?;
     // SAFETY: as above.
     let sources = unsafe { offered(tables.sources_v1, abi::SOURCES_V1) }.map_err(bad)?;
+    // SAFETY: as above.
+    let details = unsafe { offered(tables.tensor_details_v1, abi::TENSOR_DETAILS_V1) }.map_err(bad)?;
     let mut said = Said::default();
     let sink = said.error_sink();
     // SAFETY: the tables live as long as the process, the sink as long as the call.
@@ -79,9 +82,19 @@ pub(crate) fn open(plugin: &Inspection, services: &HostServices) -> Result<Offer
         let (Some(probe), Some(load)) = (table.probe, table.load) else {
             return Err(format!("platform `{wanted}` lacks a function"));
         };
-        let lacks = || format!("`{}` lacks a function", abi::PLATFORM_MEMORY_V1);
-        let memory = memory.map(|table| Memory::new(table, index).ok_or_else(lacks)).transpose()?;
-        let table = Table { plugin: Arc::clone(&name), context: table.context, probe, load, memory };
+        let lacks = |name: &str| format!("`{name}` lacks a function");
+        let memory =
+            memory.map(|table| Memory::new(table, index).ok_or_else(|| lacks(abi::PLATFORM_MEMORY_V1)));
+        let details =
+            details.map(|table| Details::new(table, index).ok_or_else(|| lacks(abi::TENSOR_DETAILS_V1)));
+        let table = Table {
+            plugin: Arc::clone(&name),
+            context: table.context,
+            probe,
+            load,
+            memory: memory.transpose()?,
+            details: details.transpose()?,
+        };
         Ok(PluginPlatform { name: wanted.clone(), table })
     };
     let platforms =
@@ -157,7 +170,9 @@ fn c_door(path: &Path, library: &Library) -> Result<rust_door::Tables, Error> {
     let platform_memory_v1 = unsafe { door(abi::Str::new(abi::PLATFORM_MEMORY_V1)) }.cast();
     // SAFETY: as above.
     let sources_v1 = unsafe { door(abi::Str::new(abi::SOURCES_V1)) }.cast();
-    Ok(rust_door::Tables { plugin: table.cast(), platform_memory_v1, sources_v1 })
+    // SAFETY: as above.
+    let tensor_details_v1 = unsafe { door(abi::Str::new(abi::TENSOR_DETAILS_V1)) }.cast();
+    Ok(rust_door::Tables { plugin: table.cast(), platform_memory_v1, sources_v1, tensor_details_v1 })
 }
 
 fn door_error(path: &Path, error: DoorError) -> Error {

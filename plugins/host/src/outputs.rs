@@ -92,7 +92,7 @@ unsafe fn one(table: &abi::Tensor, spec: &TensorSpec, handed_out: &Arc<HandedOut
     if dtype != spec.dtype {
         return Err(format!("has data type {dtype}, declared is {}", spec.dtype));
     }
-    if !spec.shape.allows(&shape) {
+    if !spec.allows(&shape) {
         return Err(format!("has shape {shape}, declared is {}", spec.shape));
     }
     let tensor = match elements {

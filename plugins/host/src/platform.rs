@@ -10,6 +10,7 @@ use salver_core_resource::Estimate;
 use salver_core_status::Status;
 use salver_plugins_abi as abi;
 
+use crate::details::Details;
 use crate::instance::Recipe;
 use crate::memory::Memory;
 use crate::model::PluginModel;
@@ -30,6 +31,8 @@ pub(crate) struct Table {
     ) -> u32,
     /// Where the plugin says what its models take.
     pub(crate) memory: Option<Memory>,
+    /// Where it says more of inputs and outputs.
+    pub(crate) details: Option<Details>,
 }
 
 // SAFETY: the contract allows every function of a platform's table to be called from any thread, many at once.

@@ -111,7 +111,7 @@ unsafe fn list<'a, T>(first: *const T, count: usize, what: &str) -> Result<&'a [
 
 /// # Safety
 /// As [`abi::Str::bytes`].
-unsafe fn text(text: abi::Str, what: &str) -> Result<String, String> {
+pub(crate) unsafe fn text(text: abi::Str, what: &str) -> Result<String, String> {
     // SAFETY: the caller's promise is this function's.
     let bytes = unsafe { list(text.data.cast::<u8>(), text.size, what) }?;
     String::from_utf8(bytes.to_owned()).map_err(|_| format!("{what} is not UTF-8"))

@@ -208,6 +208,11 @@ fn a_plugin_from_before_a_table_was_added_has_the_right_layout() {
             "second",
             "PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P> }.leak_into_prefix()",
         ),
+        (
+            "third",
+            "PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P>, sources_v1: sources::<P> }\
+             .leak_into_prefix()",
+        ),
     ] {
         let of_then = |text: &str| text.replace("PluginRoot", &format!("{time}::PluginRoot"));
         let older = build_against(
@@ -239,11 +244,11 @@ fn a_plugin_from_after_a_table_was_added_has_the_right_layout() {
         "newer",
         &[
             (
-                "    pub sources_v1: extern \"C\" fn() -> *const SourcesV1,\n}",
-                "    pub sources_v1: extern \"C\" fn() -> *const SourcesV1,\n    \
+                "    pub tensor_details_v1: extern \"C\" fn() -> *const TensorDetailsV1,\n}",
+                "    pub tensor_details_v1: extern \"C\" fn() -> *const TensorDetailsV1,\n    \
                  pub stream_v1: extern \"C\" fn() -> *const PluginV1,\n}",
             ),
-            ("sources_v1: sources::<P> }", "sources_v1: sources::<P>, stream_v1: table::<P> }"),
+            ("tensor_details_v1: details::<P>,", "tensor_details_v1: details::<P>, stream_v1: table::<P>,"),
         ],
     );
     // Its layout is let in, and then it has no functions.
@@ -253,9 +258,13 @@ fn a_plugin_from_after_a_table_was_added_has_the_right_layout() {
 }
 
 /// How a plugin of today makes its root.
-const ROOT: &str =
-    "PluginRoot { plugin_v1: table::<P>, platform_memory_v1: memory::<P>, sources_v1: sources::<P> }
-        .leak_into_prefix()";
+const ROOT: &str = "PluginRoot {
+        plugin_v1: table::<P>,
+        platform_memory_v1: memory::<P>,
+        sources_v1: sources::<P>,
+        tensor_details_v1: details::<P>,
+    }
+    .leak_into_prefix()";
 
 /// Builds `wrong_layout.rs` against a copy of the ABI, called `name`, with these texts replaced.
 fn build_against(name: &str, edits: &[(&str, &str)]) -> PathBuf {

@@ -130,6 +130,8 @@ struct Spec {
     name: String,
     dtype: u32,
     dims: Option<Vec<i64>>,
+    is_shape_advisory: bool,
+    graph_name: Option<String>,
     is_optional: bool,
     default: Option<Inline>,
 }
@@ -289,6 +291,8 @@ fn spec(spec: &TensorSpec) -> Result<Spec, Status> {
         name: spec.name.clone(),
         dtype: spec.dtype as u32,
         dims: spec.shape.dims().map(<[_]>::to_vec),
+        is_shape_advisory: spec.is_shape_advisory,
+        graph_name: spec.graph_name.clone(),
         is_optional: spec.is_optional,
         default: spec.default.as_ref().map(inline).transpose()?,
     })
@@ -296,7 +300,8 @@ fn spec(spec: &TensorSpec) -> Result<Spec, Status> {
 
 fn tensor_spec(said: Spec) -> Result<TensorSpec, Status> {
     let shape = said.dims.map_or_else(ShapeSpec::any, |dims| ShapeSpec::of(&dims));
-    let spec = TensorSpec::new(said.name, dtype(said.dtype)?, shape);
+    let mut spec = TensorSpec::new(said.name, dtype(said.dtype)?, shape);
+    (spec.is_shape_advisory, spec.graph_name) = (said.is_shape_advisory, said.graph_name);
     if !said.is_optional {
         return Ok(spec);
     }
@@ -411,7 +416,10 @@ mod tests {
                 spec("y", DType::String).optional(Some(strings)),
                 spec("z", DType::Bool).optional(None),
             ],
-            outputs: vec![TensorSpec::new("any", DType::I64, ShapeSpec::any())],
+            outputs: vec![
+                TensorSpec::new("any", DType::I64, ShapeSpec::any()),
+                spec("w", DType::F32).with_advisory_shape().in_graph("w:0"),
+            ],
         };
         let set = SignatureSet::new(vec![signature]).unwrap();
         let mut resources = Allocation::ram_bytes(7);

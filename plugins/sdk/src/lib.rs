@@ -73,6 +73,7 @@ compile_error!("a plugin must not be built with panic = \"abort\": a panic would
 
 mod batching;
 mod context;
+mod details;
 mod export;
 mod guard;
 mod host;
@@ -104,6 +105,7 @@ pub use tracing;
 /// What the macro needs, and nobody else.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::details::DETAILS_TABLE;
     pub use crate::export::{Declaration, plugin_table};
     pub use crate::memory::MEMORY_TABLE;
     pub use crate::source::{Declared, SOURCES_TABLE, declare};
@@ -185,6 +187,8 @@ macro_rules! __export_plugin {
                 const MEMORY: ::std::option::Option<&'static $crate::__private::abi::PlatformMemoryV1> =
                     ::std::option::Option::Some(&$crate::__private::MEMORY_TABLE);
                 const SOURCES: ::std::option::Option<&'static $crate::__private::abi::SourcesV1> = $sources;
+                const DETAILS: ::std::option::Option<&'static $crate::__private::abi::TensorDetailsV1> =
+                    ::std::option::Option::Some(&$crate::__private::DETAILS_TABLE);
             }
 
             $crate::__private::abi::__rust_door!(Plugin);

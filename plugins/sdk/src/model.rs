@@ -4,6 +4,7 @@ use std::ffi::c_void;
 
 use salver_core_platform::{Model, RunRequest};
 use salver_core_resource::Allocation;
+use salver_core_signature::Signature;
 use salver_core_status::Status;
 use salver_plugins_abi as abi;
 use smallvec::SmallVec;
@@ -41,6 +42,15 @@ pub(crate) fn hand_over(model: Box<dyn Model>) -> abi::LoadedModel {
 pub(crate) unsafe fn resources(model: *mut c_void) -> Option<Allocation> {
     // SAFETY: the caller's promise is this function's.
     unsafe { &*model.cast::<Loaded>() }.model.resources()
+}
+
+/// Its signature at this position.
+///
+/// # Safety
+/// `model` is what [`hand_over`] made, and is not unloaded during `'a`.
+pub(crate) unsafe fn signature<'a>(model: *mut c_void, position: usize) -> Option<&'a Signature> {
+    // SAFETY: the caller's promise is this function's.
+    unsafe { &*model.cast::<Loaded>() }.signatures.get(position)
 }
 
 unsafe extern "C" fn signatures(model: *mut c_void) -> abi::Signatures {

@@ -1,6 +1,6 @@
 //! A model's signatures in the form of the tables.
 
-use salver_core_signature::{SignatureSet, TensorSpec};
+use salver_core_signature::{Signature, SignatureSet, TensorSpec};
 use salver_plugins_abi as abi;
 
 use crate::outputs::Kept;
@@ -11,7 +11,7 @@ pub(crate) struct Signatures {
     // The tables point into all of these; none is touched until all are dropped.
     _specs: Vec<Vec<abi::TensorSpec>>,
     _defaults: Vec<Kept>,
-    _set: SignatureSet,
+    set: SignatureSet,
 }
 
 impl Signatures {
@@ -23,14 +23,18 @@ impl Signatures {
             specs.push(tables);
             place
         };
-        let signature = |signature: &salver_core_signature::Signature| {
+        let signature = |signature: &Signature| {
             let (inputs, input_count) = describe(&signature.inputs);
             let (outputs, output_count) = describe(&signature.outputs);
             let (name, method) = (abi::Str::new(&signature.name), abi::Str::new(&signature.method));
             abi::Signature { name, method, inputs, input_count, outputs, output_count }
         };
         let tables = set.iter().map(signature).collect();
-        Self { tables, _specs: specs, _defaults: defaults, _set: set }
+        Self { tables, _specs: specs, _defaults: defaults, set }
+    }
+
+    pub(crate) fn get(&self, position: usize) -> Option<&Signature> {
+        self.set.as_slice().get(position)
     }
 
     pub(crate) fn tables(&self) -> abi::Signatures {

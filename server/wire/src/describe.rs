@@ -45,8 +45,8 @@ fn tensor_info(spec: &TensorSpec) -> TensorInfo {
     let dims = spec.shape.dims();
     let dim = |size: &i64| Dim { size: *size, name: String::new() };
     TensorInfo {
-        // TensorFlow Serving shows a node of the graph; a model without a graph has only the name.
-        encoding: Some(Encoding::Name(spec.name.clone())),
+        // A model without a graph has no other name than that of the input or output.
+        encoding: Some(Encoding::Name(spec.graph_name.as_ref().unwrap_or(&spec.name).clone())),
         dtype: dtype::to_tensorflow(spec.dtype) as i32,
         tensor_shape: Some(TensorShapeProto {
             dim: dims.unwrap_or_default().iter().map(dim).collect(),

@@ -10,7 +10,7 @@ use cbindgen::{Builder, Config};
 pub(crate) const CONTRACT: &str = "plugins/abi/src";
 
 /// The files of the contract that C sees, in the order in which the header is best read.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "code",
     "text",
     "tensor",
@@ -22,6 +22,7 @@ const FILES: [&str; 11] = [
     "memory",
     "batching",
     "source",
+    "details",
 ];
 
 /// How it is written down in C, and what is added by hand.

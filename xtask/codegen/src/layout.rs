@@ -14,7 +14,7 @@ use syn::{Expr, Fields, Item, ItemConst, ItemStruct, Type, Visibility};
 use crate::header::CONTRACT;
 
 /// The files of the contract, in the order in which one builds on the other.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "code",
     "text",
     "tensor",
@@ -26,6 +26,7 @@ const FILES: [&str; 13] = [
     "memory",
     "batching",
     "source",
+    "details",
     "note",
     "rust_door",
 ];

@@ -144,7 +144,7 @@ async fn a_model_s_metadata_is_the_json_form_of_the_message() {
         )
     };
     let expected = format!(
-        r#"{{"model_spec":{{"name":"half","signature_name":"","version":"123"}},"metadata":{{"signature_def":{{"signature_def":{{"serving_default":{{"inputs":{{{}}},"outputs":{{{}}},"method_name":"tensorflow/serving/predict"}}}}}}}}}}"#,
+        r#"{{"model_spec":{{"name":"half","signature_name":"","version":"123"}},"metadata":{{"signature_def":{{"signature_def":{{"serving_default":{{"inputs":{{{}}},"outputs":{{{}}},"method_name":"tensorflow/serving/predict","defaults":{{}}}}}}}}}}}}"#,
         info("x"),
         info("y")
     );

@@ -6,7 +6,7 @@ use salver_core_servable::{LookupError, ServableState};
 use salver_core_status::{Code, ErrorCode, Quoted, Status};
 
 use crate::on_demand::Late;
-use crate::{Catalog, VersionStatus};
+use crate::{Catalog, Readiness, VersionStatus};
 
 /// No version that the request could mean is available.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct ResolveError {
 enum Cause {
     /// Nobody has heard of the model, or of the version or label.
     Unknown,
+    /// Nobody has heard of the model yet: the server is starting.
+    Starting,
     /// It is there, and will answer soon.
     Loading,
     /// It is being loaded, and the request's deadline passed.
@@ -33,6 +35,9 @@ enum Cause {
 impl ResolveError {
     pub(crate) fn new(miss: LookupError, model: &str, catalog: &dyn Catalog) -> Self {
         let cause = match &miss {
+            _ if catalog.versions(model).is_none() && catalog.readiness() == Readiness::Starting => {
+                Cause::Starting
+            }
             LookupError::Label(_) => Cause::Unknown,
             LookupError::Name(_) => match catalog.versions(model) {
                 None => Cause::Unknown,
@@ -68,6 +73,9 @@ impl ResolveError {
 
     /// The same, in the words of Triton, which clients of the Open Inference Protocol know.
     pub fn to_open_inference_status(&self) -> Status {
+        if self.cause == Cause::Starting {
+            return self.to_status();
+        }
         let model = Quoted(&self.model).to_string().replace('`', "'");
         let message = match (&self.miss, &self.cause) {
             (LookupError::Name(_), Cause::Unknown) => {
@@ -89,7 +97,7 @@ impl ResolveError {
 
     fn reason(&self) -> String {
         match &self.cause {
-            Cause::Unknown | Cause::Failed(None) => String::new(),
+            Cause::Unknown | Cause::Starting | Cause::Failed(None) => String::new(),
             Cause::Loading => "; it is being loaded".to_owned(),
             Cause::Late => "; it is being loaded, and the deadline passed".to_owned(),
             Cause::Refused(status) => format!("; it cannot be loaded now: {status}"),
@@ -114,6 +122,10 @@ fn of_versions(versions: &[VersionStatus]) -> Option<Cause> {
 
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not in words of a model that is not there, by which clients of TensorFlow Serving tell that a server has started.
+        if self.cause == Cause::Starting {
+            return write!(f, "the server is starting: it has no model {} yet", Quoted(&self.model));
+        }
         write!(f, "{}{}", self.miss, self.reason())
     }
 }
@@ -123,7 +135,7 @@ impl std::error::Error for ResolveError {}
 impl ErrorCode for ResolveError {
     fn code(&self) -> Code {
         match &self.cause {
-            Cause::Loading => Code::Unavailable,
+            Cause::Starting | Cause::Loading => Code::Unavailable,
             Cause::Late => Code::DeadlineExceeded,
             Cause::Refused(status) => status.code(),
             Cause::Unknown | Cause::Failed(_) => self.miss.code(),
@@ -144,6 +156,27 @@ mod tests {
     use salver_core_servable::{StreamName, Version};
 
     struct One(&'static str, Vec<VersionStatus>, Option<Status>);
+
+    /// A server that has not looked anywhere yet.
+    struct Starting;
+
+    impl Catalog for Starting {
+        fn models(&self) -> Vec<StreamName> {
+            Vec::new()
+        }
+
+        fn versions(&self, _model: &str) -> Option<Vec<VersionStatus>> {
+            None
+        }
+
+        fn trouble(&self, _model: &str) -> Option<Status> {
+            None
+        }
+
+        fn readiness(&self) -> Readiness {
+            Readiness::Starting
+        }
+    }
 
     impl Catalog for One {
         fn models(&self) -> Vec<StreamName> {
@@ -183,6 +216,15 @@ mod tests {
             error.to_open_inference_status(),
             Status::not_found("Request for unknown model: 'x' is not found")
         );
+    }
+
+    #[test]
+    fn a_server_that_is_starting_does_not_say_that_there_is_no_such_model() {
+        for miss in [LookupError::Name("x".into()), LookupError::Version("x".into(), version(1))] {
+            let error = ResolveError::new(miss, "x", &Starting);
+            let wanted = Status::unavailable("the server is starting: it has no model `x` yet");
+            assert_eq!((error.to_status(), error.to_open_inference_status()), (wanted.clone(), wanted));
+        }
     }
 
     #[test]

@@ -30,8 +30,13 @@ const TABLE: [(i32, DType); 25] = [
     (28, DType::F8E5M2FNUZ),
 ];
 
-/// The element type of a number of TensorFlow's, where it is one that a request can carry.
+/// What is added to a number for a reference to such a tensor: `DataType` in the same file. TensorFlow 1's variables are.
+const REFERENCE: i32 = 100;
+
+/// The element type of a number of TensorFlow's, where it is one that a request can carry. What is fetched by a reference is
+/// the tensor that it refers to.
 pub(crate) fn from_number(number: i32) -> Option<DType> {
+    let number = if number > REFERENCE { number - REFERENCE } else { number };
     TABLE.iter().find(|(known, _)| *known == number).map(|(_, dtype)| *dtype)
 }
 
@@ -50,6 +55,7 @@ mod tests {
             assert_eq!(number(dtype).and_then(from_number), Some(dtype));
         }
         // RESOURCE and VARIANT are no elements of a tensor that a request can carry.
-        assert_eq!([0, 20, 21].map(from_number), [None; 3]);
+        assert_eq!([0, 20, 21, 100, 120, 201, i32::MAX, i32::MIN].map(from_number), [None; 8]);
+        assert_eq!([101, 109].map(from_number), [Some(DType::F32), Some(DType::I64)]);
     }
 }

@@ -123,6 +123,17 @@ fn shapes_of_a_signature_hold_nobody_to_them_and_tensors_are_named_as_in_the_gra
 }
 
 #[test]
+fn a_model_may_have_a_state_and_outputs_that_refer_to_it() {
+    let Some(library) = library() else { return };
+    let model = load("counter", &library);
+    let count = |count: f32| Ok(vec![tensor(&[], vec![count])]);
+    assert_eq!(run(&*model, "get", &[]), count(0.));
+    assert_eq!(run(&*model, "increment", &[]), count(1.));
+    assert_eq!(run(&*model, "increment_by", &[tensor(&[], vec![41_f32])]), count(42.));
+    assert_eq!(run(&*model, "get", &[]), count(42.));
+}
+
+#[test]
 fn a_saved_model_of_tensorflow_2_is_served_as_well() {
     let Some(library) = library() else { return };
     let model = load("half_plus_two_v2", &library);

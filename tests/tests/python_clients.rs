@@ -84,8 +84,8 @@ fn grpc_clients_come_in_by_a_unix_socket() {
     let (Some(bundle), Some(python)) = (Bundle::from_env(), python()) else { return };
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("salver.sock");
-    let server =
-        Server::start(&bundle, &repository(), &[&format!("--grpc_socket_path={}", socket.display())]);
+    let repository = repository();
+    let server = Server::start(&bundle, &repository, &[&format!("--grpc_socket_path={}", socket.display())]);
     server.wait_until_available(0, "tagged", 1);
     server.wait_until_available(0, "tagged", 2);
     let address = format!("unix:{}", socket.display());

@@ -57,7 +57,7 @@ pub(crate) fn load(
     }
     let meta = MetaGraph::decode(&*meta)
         .map_err(|error| Status::data_loss(format!("its signatures cannot be read: {error}")))?;
-    let (signatures, ports) = signatures(api, &session, &meta)?;
+    let (signatures, ports) = signatures(api, &session, &meta, settings.check_shapes)?;
     Ok(TensorFlowModel::new(api, session, signatures, ports))
 }
 
@@ -103,11 +103,12 @@ fn signatures(
     api: &'static tf::TensorFlow,
     session: &Session,
     meta: &MetaGraph,
+    check_shapes: bool,
 ) -> Result<(SignatureSet, Vec<Ports>), Status> {
     let (mut signatures, mut ports) = (Vec::new(), Vec::new());
     let mut refusals = Vec::new();
     for (name, def) in meta.signatures.iter().filter(|(name, _)| *name != INIT) {
-        match signature(api, session, name, def) {
+        match signature(api, session, name, def, check_shapes) {
             Ok((signature, of_signature)) => {
                 signatures.push(signature);
                 ports.push(of_signature);
@@ -130,6 +131,7 @@ fn signature(
     session: &Session,
     name: &str,
     def: &SignatureDef,
+    check_shapes: bool,
 ) -> Result<(Signature, Ports), Status> {
     let place = |kind: &str, tensor: &str, info: &TensorInfo| {
         let refused = |what: String| {
@@ -157,7 +159,8 @@ fn signature(
     };
     let mut inputs = Vec::new();
     for (input, info) in &def.inputs {
-        let (spec, port) = place("input", input, info)?;
+        let (mut spec, port) = place("input", input, info)?;
+        spec.is_shape_advisory = !check_shapes;
         let default = def.defaults.get(input).map(|proto| {
             let tensor = api.tensor_of_proto(&proto.encode_to_vec()).map_err(|error| status(&error))?;
             from_tensorflow(tensor)

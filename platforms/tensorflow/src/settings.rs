@@ -13,11 +13,14 @@ pub(crate) struct Settings {
     pub(crate) tags: Vec<String>,
     /// The number of a GPU; `None` for the processor.
     pub(crate) gpu: Option<u16>,
+    /// Whether a request's tensors must have the shapes that signatures say.
+    pub(crate) check_shapes: bool,
     intra_op_threads: Option<i32>,
     inter_op_threads: Option<i32>,
 }
 
-const KNOWN: [&str; 5] = ["library", "tags", "device", "intra_op_threads", "inter_op_threads"];
+const KNOWN: [&str; 6] =
+    ["library", "tags", "device", "check_shapes", "intra_op_threads", "inter_op_threads"];
 
 impl Settings {
     /// Reads the options.
@@ -31,6 +34,7 @@ impl Settings {
             library: options.text("library")?.map(str::to_owned),
             tags: tags.split(',').map(|tag| tag.trim().to_owned()).collect(),
             gpu: options.text("device")?.map_or(Ok(None), read_device)?,
+            check_shapes: options.bool("check_shapes")?.unwrap_or(false),
             intra_op_threads: read_threads(options, "intra_op_threads")?,
             inter_op_threads: read_threads(options, "inter_op_threads")?,
         })

@@ -37,7 +37,8 @@ fn load_with(directory: &Path, library: &Path, more: &[(&str, &str)]) -> Result<
     let mut options = Options::new();
     options.set("library", OptionValue::Text(library.to_string_lossy().into_owned()));
     for (name, value) in more {
-        options.set(*name, OptionValue::Text((*value).to_owned()));
+        let text = || OptionValue::Text((*value).to_owned());
+        options.set(*name, value.parse().map_or_else(|_| text(), OptionValue::Bool));
     }
     platform().load(&LoadRequest {
         id: &id,
@@ -120,6 +121,8 @@ fn shapes_of_a_signature_hold_nobody_to_them_and_tensors_are_named_as_in_the_gra
         run(&*model, "", &[tensor(&[2], vec![1_f32, 2.])]).unwrap(),
         [tensor(&[2], vec![2.5_f32, 3.])]
     );
+    let strict = load_with(&fixture("half_plus_two"), &library, &[("check_shapes", "true")]).unwrap();
+    assert!(!strict.signatures().get("").unwrap().1.inputs[0].is_shape_advisory);
 }
 
 #[test]

@@ -97,6 +97,33 @@ async fn half_plus_two_is_answered_exactly() {
 }
 
 #[tokio::test]
+async fn a_torchscript_module_in_a_repository_of_triton_s_is_served_as_it_lies_there() {
+    let Some(bundle) = bundle() else { return };
+    let (repository, sample) = (Repository::new(), sample());
+    let model = repository.version("digits", 1);
+    copy(&root().join("examples/platforms/digits-torchscript/1"), &model);
+    let config = r#"
+        platform: "pytorch_libtorch"
+        max_batch_size: 32
+        input [ { name: "INPUT__0" data_type: TYPE_FP32 dims: [ 64 ] } ]
+        output [
+            { name: "probabilities" data_type: TYPE_FP32 dims: [ 10 ] },
+            { name: "digit" data_type: TYPE_INT64 dims: [ ] }
+        ]
+        dynamic_batching { }
+    "#;
+    fs::write(repository.path().join("digits/config.pbtxt"), config).unwrap();
+    let server = Server::start(&bundle, &repository, &[]);
+    let http = server.http();
+    let metadata = http.get("/v2/models/digits").await.json();
+    assert_eq!(metadata["inputs"], json!([{ "name": "INPUT__0", "datatype": "FP32", "shape": [-1, 64] }]));
+    assert_eq!(metadata["outputs"][0]["shape"], json!([-1, 10]));
+    let request = json!({ "inputs": sample["pixels"] }).to_string();
+    let answer = http.post("/v1/models/digits:predict", request).await.json();
+    assert_eq!(answer["outputs"]["digit"], sample["digit"], "{answer}");
+}
+
+#[tokio::test]
 async fn frameworks_may_be_opened_in_any_order() {
     let Some(bundle) = bundle() else { return };
     let (repository, sample) = (digits(), sample());

@@ -68,16 +68,23 @@ fn outputs(
              `model.toml` beside the versions, such as: [signature] outputs = [{{ name = \"y\", dtype = \"FP32\" }}]"
         ))
     };
+    let is_rank_shown = inputs.iter().all(|input| input.shape.dims().is_some());
     match &said.outputs {
         Some(outputs) if outputs.iter().all(|output| output.dtype.is_some()) => {
             // Whether they come by name, a run still has to show; where it cannot, the first request's run does.
-            let form = trial().map_or(Form::Unknown, |returned| form_of(&returned));
+            let form = match trial() {
+                Err(_) => Form::Unknown,
+                Ok(returned) => {
+                    let form = form_of(&returned);
+                    shown(returned, Some(outputs), is_rank_shown)?;
+                    form
+                }
+            };
             Ok((outputs.iter().map(said_output).collect::<Result<_, _>>()?, form))
         }
         outputs => {
             let returned = trial().map_err(missing)?;
             let form = form_of(&returned);
-            let is_rank_shown = inputs.iter().all(|input| input.shape.dims().is_some());
             Ok((shown(returned, outputs.as_deref(), is_rank_shown)?, form))
         }
     }

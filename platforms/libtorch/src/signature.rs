@@ -51,11 +51,19 @@ impl Said {
                 shown(arguments)
             )));
         }
+        let in_order = self.in_order(arguments);
         let inputs = arguments.iter().enumerate().take_while(|(index, argument)| {
             // What nothing is said of and no request can carry keeps its default, and so does what comes after it.
             *index < said || !(argument.has_default && matches!(argument.kind, ArgumentKind::Other(_)))
         });
-        inputs.map(|(index, argument)| input(argument, self.inputs.get(index), arguments)).collect()
+        inputs.map(|(index, argument)| input(argument, in_order.get(index).copied(), arguments)).collect()
+    }
+
+    /// The inputs as they are written; in `forward`'s order where they are called what its first arguments are.
+    fn in_order(&self, arguments: &[Argument]) -> Vec<&SaidTensor> {
+        let called = |argument: &Argument| self.inputs.iter().find(|said| said.name == argument.name);
+        let by_name: Option<Vec<_>> = arguments.iter().take(self.inputs.len()).map(called).collect();
+        by_name.unwrap_or_else(|| self.inputs.iter().collect())
     }
 }
 
@@ -208,6 +216,19 @@ mod tests {
         assert_eq!(inputs[0], TensorSpec::new("audio", DType::F32, ShapeSpec::of(&[-1, 512])));
         let default = Tensor::from_vec(Shape::scalar(), vec![16000_i64]).unwrap();
         assert_eq!(inputs[1], TensorSpec::new("sr", DType::I64, ShapeSpec::of(&[])).optional(Some(default)));
+    }
+
+    #[test]
+    fn inputs_that_are_called_what_arguments_are_may_be_in_any_order() {
+        let names = |text: &str| {
+            let inputs = Said::read(Some(text)).unwrap().inputs(&silero()).unwrap();
+            inputs.into_iter().map(|input| (input.name, input.dtype)).collect::<Vec<_>>()
+        };
+        let turned = r#"inputs = [{ name = "sr" }, { name = "x", dtype = "FP32" }]"#;
+        let wanted = |x: &str, sr: &str| [(x.to_owned(), DType::F32), (sr.to_owned(), DType::I64)];
+        assert_eq!(names(turned), wanted("x", "sr"));
+        let other = r#"inputs = [{ name = "sr", dtype = "FP32" }, { name = "rate" }]"#;
+        assert_eq!(names(other), wanted("sr", "rate"));
     }
 
     #[test]

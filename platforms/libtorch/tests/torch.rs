@@ -94,12 +94,16 @@ fn a_dictionary_is_several_outputs_by_key() {
     let swapped = "inputs = [{ name = \"x\", dtype = \"FP64\" }]\noutputs = [{ name = \"negative\" }]";
     let outputs = run(&*load("dictionary.pt", swapped).unwrap(), &[Some(tensor(&[1], vec![1_f64]))]).unwrap();
     assert_eq!(outputs, [tensor(&[1], vec![-1_f64])]);
-    let unknown = "inputs = [{ name = \"x\", dtype = \"FP64\" }]\noutputs = [{ name = \"total\" }]";
-    let error = load("dictionary.pt", unknown).err().unwrap();
-    assert!(
-        error.message().contains("an output `total`, but `forward` returns a dictionary of: sum, negative"),
-        "{error}"
-    );
+    for said in ["name = \"total\"", "name = \"total\", dtype = \"FP64\""] {
+        let unknown = format!("inputs = [{{ name = \"x\", dtype = \"FP64\" }}]\noutputs = [{{ {said} }}]");
+        let error = load("dictionary.pt", &unknown).err().unwrap();
+        assert!(
+            error
+                .message()
+                .contains("an output `total`, but `forward` returns a dictionary of: sum, negative"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

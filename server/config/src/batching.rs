@@ -4,7 +4,6 @@ mod flags;
 mod server_file;
 mod table;
 mod tensorflow;
-mod text_tree;
 mod triton;
 
 use std::collections::BTreeMap;
@@ -15,10 +14,10 @@ use salver_core_servable::Version;
 use salver_core_status::Status;
 
 pub(crate) use flags::{BatchingParameter, parse_batching, parse_switch};
-pub use triton::TRITON_FILE;
 
 use crate::file::read_text;
 use crate::model::ModelSettings;
+use crate::text_tree::Tree;
 
 /// The name of the file in a version's directory, as TensorFlow Serving has it.
 const VERSION_FILE: &str = "batching_params.pbtxt";
@@ -100,7 +99,7 @@ pub fn parse_tensorflow_batching(text: &str) -> Result<Parameters, Status> {
 /// # Errors
 /// INVALID_ARGUMENT that says in which line, or names the field, what was found and what was wanted.
 pub fn parse_triton_batching(text: &str) -> Result<Parameters, Status> {
-    triton::read(text)
+    of_triton(&Tree::read(text).map_err(Status::invalid_argument)?)
 }
 
 /// What a table of a settings file says, by the table's name.
@@ -108,21 +107,16 @@ pub(crate) fn of_table(name: &str, table: &toml::Table) -> Result<Parameters, St
     table::read(table).map_err(|message| format!("[{name}]: {message}"))
 }
 
-/// What Triton's configuration beside a model's versions says; `None` where there is none.
-pub(crate) fn of_triton(directory: &Path) -> Result<Option<Parameters>, Status> {
-    of_file(&directory.join(triton::TRITON_FILE), triton::read)
+/// What Triton's configuration of a model says.
+pub(crate) fn of_triton(config: &Tree) -> Result<Parameters, Status> {
+    triton::read(config)
 }
 
 fn of_version(directory: &Path) -> Result<Option<Parameters>, Status> {
-    of_file(&directory.join(VERSION_FILE), tensorflow::read)
-}
-
-fn of_file(
-    path: &Path,
-    read: impl FnOnce(&str) -> Result<Parameters, Status>,
-) -> Result<Option<Parameters>, Status> {
-    let Some(text) = read_text(path)? else { return Ok(None) };
-    let said = read(&text).map_err(|status| status.context(format_args!("`{}`", path.display())))?;
+    let path = directory.join(VERSION_FILE);
+    let Some(text) = read_text(&path)? else { return Ok(None) };
+    let said =
+        tensorflow::read(&text).map_err(|status| status.context(format_args!("`{}`", path.display())))?;
     Ok(Some(said))
 }
 

@@ -20,9 +20,11 @@ mod serve;
 mod size;
 mod source;
 mod text_proto;
+mod text_tree;
+mod triton;
 
 pub use args::{CheckArgs, Cli, Command, LogFormat, ModelArgs, PluginCommand, ServeArgs, WorkerArgs};
-pub use batching::{BatchingConfig, TRITON_FILE, parse_tensorflow_batching, parse_triton_batching};
+pub use batching::{BatchingConfig, parse_tensorflow_batching, parse_triton_batching};
 pub use edit::edit_model;
 pub use memory::{DeviceMemory, MemoryLimit};
 pub use model::{ModelSettings, SETTINGS_FILE};
@@ -31,3 +33,4 @@ pub use on_demand::{Eviction, LoadMode, OnDemand};
 pub use policy::Transition;
 pub use serve::{Discovery, Limits, Listen, Loading, ModelListFile, RestPort, ServeConfig};
 pub use source::SourceEntry;
+pub use triton::TRITON_FILE;

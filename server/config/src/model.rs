@@ -17,6 +17,8 @@ use crate::file::read_text;
 use crate::options::from_table;
 use crate::policy::{Transition, parse_policy};
 use crate::size::parse_bytes;
+use crate::text_tree::Tree;
+use crate::triton::{self, TRITON_FILE};
 
 /// The name of the file beside a model's versions.
 pub const SETTINGS_FILE: &str = "model.toml";
@@ -82,7 +84,7 @@ struct RawVersion {
 
 impl ModelSettings {
     /// Reads the settings of the model whose versions are in `directory`. No file: no settings. Where they say nothing of
-    /// batching, what Triton's `config.pbtxt` beside them says of it.
+    /// batching, or of what a TorchScript module takes and returns, what Triton's `config.pbtxt` beside them says of it.
     ///
     /// # Errors
     /// INVALID_ARGUMENT naming the file and what is wrong in it, or what it is in place of a file, whose reading might
@@ -94,10 +96,22 @@ impl ModelSettings {
             Some(text) => Self::parse(&text)
                 .map_err(|message| Status::invalid_argument(format!("`{}`: {message}", path.display())))?,
         };
-        if settings.batching.is_none() && settings.version_batching.is_empty() {
-            settings.batching = batching::of_triton(directory)?;
+        let path = directory.join(TRITON_FILE);
+        if let Some(text) = read_text(&path)? {
+            let added = Tree::read(&text).map_err(Status::invalid_argument);
+            added
+                .and_then(|config| settings.add_triton(&config))
+                .map_err(|status| status.context(format_args!("`{}`", path.display())))?;
         }
         Ok(settings)
+    }
+
+    /// Adds what these settings do not say.
+    fn add_triton(&mut self, config: &Tree) -> Result<(), Status> {
+        if self.batching.is_none() && self.version_batching.is_empty() {
+            self.batching = Some(batching::of_triton(config)?);
+        }
+        triton::add_module(config, &mut self.options)
     }
 
     /// Reads settings that are not in a file of this machine.

@@ -284,7 +284,7 @@ fn any_text() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn whatever_is_written_is_read_or_refused(text in any_text()) {
-        for read in [tensorflow::read, triton::read] {
+        for read in [parse_tensorflow_batching, parse_triton_batching] {
             match read(&text) {
                 Ok(parameters) => drop(parameters.resolve()),
                 Err(status) => prop_assert_eq!(status.code(), Code::InvalidArgument),
@@ -294,6 +294,9 @@ proptest! {
             drop(settings.batching.map(|said| said.resolve()));
         }
         drop(parse_batching(&text));
+        if let Ok(config) = Tree::read(&format!("backend: 'pytorch' input {{ {text} }}")) {
+            drop(crate::triton::add_module(&config, &mut salver_core_platform::Options::new()));
+        }
     }
 
     #[test]
@@ -302,7 +305,7 @@ proptest! {
     ) {
         let others: String = before.iter().map(|name| format!("{name} {{ x: '{value}' }}\n")).collect();
         let text = format!("{others}max_batch_size: {size}\n{others}dynamic_batching {{ }}\n{others}");
-        let said = triton::read(&text);
+        let said = parse_triton_batching(&text);
         prop_assert_eq!(said.map(|said| said.max_batch_size), Ok(Some(size)));
     }
 }

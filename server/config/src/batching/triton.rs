@@ -2,12 +2,9 @@
 
 use salver_batching_parameters::{Mode, Parameters};
 use salver_core_platform::{OptionValue, Options};
-use salver_core_status::{Quoted, Status};
+use salver_core_status::Status;
 
-use super::text_tree::{Tree, Value};
-
-/// The name of Triton's file beside a model's versions, of which only what it says of batching is read.
-pub const TRITON_FILE: &str = "config.pbtxt";
+use crate::text_tree::{Tree, Value, truth, whole};
 
 /// Triton's queues have no end unless `max_queue_size` says one. So many batches take longer than anybody waits, and still
 /// are a bound.
@@ -20,9 +17,8 @@ const MAX_ENQUEUED_BATCHES: i64 = 100_000;
 /// `max_batch_size` rows, levels that share batches (`merge`), no list of allowed sizes, no padding and no splitting.
 ///
 /// # Errors
-/// INVALID_ARGUMENT that says in which line, or names the field, what was found and what was wanted.
-pub(super) fn read(text: &str) -> Result<Parameters, Status> {
-    let config = Tree::read(text).map_err(Status::invalid_argument)?;
+/// INVALID_ARGUMENT that names the field, what was found and what was wanted.
+pub(crate) fn read(config: &Tree) -> Result<Parameters, Status> {
     let max_batch_size = match config.last("max_batch_size") {
         Some(value) => whole("max_batch_size", value)?,
         None => 0,
@@ -110,40 +106,15 @@ fn set(
     Ok(())
 }
 
-/// A whole number; one that is too large is the largest there is.
-fn whole(name: &str, value: &Value) -> Result<i64, Status> {
-    let wanted = |found: &str| {
-        Status::invalid_argument(format!("{name} is {}, a whole number was wanted", Quoted(found)))
-    };
-    let word = match value {
-        Value::Word(word) => word,
-        Value::Text(text) => return Err(wanted(text)),
-        Value::Tree(_) => return Err(wanted("a message")),
-    };
-    let (sign, digits) = word.strip_prefix('-').map_or((1, word.as_str()), |digits| (-1, digits));
-    let number = match (digits.strip_prefix("0x").or(digits.strip_prefix("0X")), digits.strip_prefix('0')) {
-        (Some(digits), _) => i128::from_str_radix(digits, 16),
-        (None, Some(digits)) if !digits.is_empty() => i128::from_str_radix(digits, 8),
-        _ => digits.parse::<i128>(),
-    };
-    let number = number.ok().filter(|_| digits.starts_with(|first: char| first.is_ascii_digit()));
-    let number = number.ok_or_else(|| wanted(word))?;
-    Ok(i64::try_from(number.saturating_mul(sign)).unwrap_or(if sign < 0 { i64::MIN } else { i64::MAX }))
-}
-
-fn truth(name: &str, value: &Value) -> Result<bool, Status> {
-    match value {
-        Value::Word(word) if matches!(word.as_str(), "true" | "True" | "t" | "1") => Ok(true),
-        Value::Word(word) if matches!(word.as_str(), "false" | "False" | "f" | "0") => Ok(false),
-        _ => Err(Status::invalid_argument(format!("{name} is not true or false"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use salver_batching_queue::{PriorityMixing, QueuePolicy, TimeoutAction};
     use std::time::Duration;
+
+    fn read(text: &str) -> Result<Parameters, Status> {
+        super::read(&Tree::read(text).map_err(Status::invalid_argument)?)
+    }
 
     /// As they are in model repositories: with inputs and outputs, and what only Triton knows.
     const CONFIG: &str = r#"

@@ -5,16 +5,18 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
+use salver_core_status::{Quoted, Status};
+
 /// A message: its fields in order, one that is repeated as often as it is there.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Tree(pub(super) Vec<(String, Value)>);
+pub(crate) struct Tree(pub(crate) Vec<(String, Value)>);
 
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// A number or a word, as it is written.
     Word(String),
-    /// A text. Of what is escaped in it only that it is: nobody here asks for texts.
+    /// A text. What is escaped in it stays so: nobody here asks for texts that have any of that.
     Text(String),
     /// A message.
     Tree(Tree),
@@ -28,7 +30,7 @@ impl Tree {
     ///
     /// # Errors
     /// A sentence that says in which line, and what was wanted.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let mut reader = Reader { text, rest: text.char_indices().peekable() };
         reader.fields(None, 0).map_err(|wanted| {
             let line = reader.rest.peek().map_or(text, |(at, _)| text.get(..*at).unwrap_or(text));
@@ -37,13 +39,49 @@ impl Tree {
     }
 
     /// Every value of a field.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value)
     }
 
     /// The value of a field that is there once; of several the last counts.
-    pub(super) fn last(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn last(&self, name: &str) -> Option<&Value> {
         self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value)
+    }
+}
+
+/// A whole number, the value of the field `name`; one that is too large is the largest there is.
+///
+/// # Errors
+/// INVALID_ARGUMENT that names the field and what was found.
+pub(crate) fn whole(name: &str, value: &Value) -> Result<i64, Status> {
+    let wanted = |found: &str| {
+        Status::invalid_argument(format!("{name} is {}, a whole number was wanted", Quoted(found)))
+    };
+    let word = match value {
+        Value::Word(word) => word,
+        Value::Text(text) => return Err(wanted(text)),
+        Value::Tree(_) => return Err(wanted("a message")),
+    };
+    let (sign, digits) = word.strip_prefix('-').map_or((1, word.as_str()), |digits| (-1, digits));
+    let number = match (digits.strip_prefix("0x").or(digits.strip_prefix("0X")), digits.strip_prefix('0')) {
+        (Some(digits), _) => i128::from_str_radix(digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => i128::from_str_radix(digits, 8),
+        _ => digits.parse::<i128>(),
+    };
+    let number = number.ok().filter(|_| digits.starts_with(|first: char| first.is_ascii_digit()));
+    let number = number.ok_or_else(|| wanted(word))?;
+    Ok(i64::try_from(number.saturating_mul(sign)).unwrap_or(if sign < 0 { i64::MIN } else { i64::MAX }))
+}
+
+/// True or false, the value of the field `name`.
+///
+/// # Errors
+/// INVALID_ARGUMENT that names the field.
+pub(crate) fn truth(name: &str, value: &Value) -> Result<bool, Status> {
+    match value {
+        Value::Word(word) if matches!(word.as_str(), "true" | "True" | "t" | "1") => Ok(true),
+        Value::Word(word) if matches!(word.as_str(), "false" | "False" | "f" | "0") => Ok(false),
+        _ => Err(Status::invalid_argument(format!("{name} is not true or false"))),
     }
 }
 

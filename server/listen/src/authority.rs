@@ -189,6 +189,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Called<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
@@ -277,6 +278,45 @@ mod tests {
             let block = [NAME, length].concat();
             let stream = [PREFACE, &frame(HEADERS, &block), &frame(HEADERS, &[0; 3])].concat();
             becomes(&stream, &stream).await;
+        }
+    }
+
+    /// Bytes of a connection, some of which are what is looked for.
+    fn any_stream() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just(PREFACE.to_vec()),
+            Just(NAME.to_vec()),
+            "[%a-z]{0,9}".prop_map(|name| authority(name.as_bytes())),
+            (0..12_u8, any::<Vec<u8>>()).prop_map(|(kind, payload)| frame(kind, &payload)),
+            "[%a]{0,200}".prop_map(|name| frame(HEADERS, &authority(name.as_bytes()))),
+            any::<Vec<u8>>(),
+        ];
+        let pieces = proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat());
+        (any::<bool>(), pieces).prop_map(|(is_http2, rest)| match is_http2 {
+            true => [PREFACE, &rest].concat(),
+            false => rest,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_changes_but_a_percent_sign_wherever_the_bytes_are_cut(
+            stream in any_stream(), cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..5)
+        ) {
+            let mut whole = stream.clone();
+            Called::new(()).pass(&mut whole);
+            prop_assert_eq!(whole.len(), stream.len());
+            for (before, after) in stream.iter().zip(&whole) {
+                prop_assert!(before == after || (*before, *after) == (b'%', b'.'));
+            }
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let (mut cut, mut called) = (stream.clone(), Called::new(()));
+            for piece in cuts.windows(2) {
+                called.pass(&mut cut[piece[0]..piece[1]]);
+            }
+            prop_assert_eq!(cut, whole);
         }
     }
 }

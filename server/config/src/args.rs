@@ -331,6 +331,16 @@ pub struct ServeArgs {
     #[arg(long, value_name = "PATH", alias = "grpc_socket_path", value_parser = parse_path, help_heading = "Network")]
     pub unix_socket: Option<PathBuf>,
 
+    /// Answer tensors of TensorFlow Serving's gRPC API as bytes, which takes less time, and not in the lists of their types
+    #[arg(long, value_name = "BOOL", alias = "enable_serialization_as_tensor_content", num_args = 0..=1,
+        default_missing_value = "true", value_parser = parse_switch, help_heading = "Network")]
+    pub tensor_content: Option<bool>,
+
+    /// Let pages of any origin ask the REST APIs, from a browser
+    #[arg(long, value_name = "BOOL", alias = "rest_api_enable_cors_support", num_args = 0..=1,
+        default_missing_value = "true", value_parser = parse_switch, help_heading = "Network")]
+    pub rest_any_origin: Option<bool>,
+
     /// The largest request, before and after decompression
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes, help_heading = "Limits")]
     pub max_request_bytes: usize,

@@ -83,9 +83,7 @@ compat_flags! {
     thread_pool_factory_config_file => NoEffect("threads are a platform's setting: --platform-option"),
     xla_cpu_compilation_enabled => NoEffect("compilation is a platform's setting: --platform-option"),
     xla_gpu_compilation_enabled => NoEffect("compilation is a platform's setting: --platform-option"),
-    enable_serialization_as_tensor_content => Refused("tensors are answered in the list of their type"),
     platform_config_file => Refused("platforms are set by --platform-option"),
-    rest_api_enable_cors_support => Refused("cross-origin headers are not sent"),
     ssl_config_file => Refused("connections are not encrypted by this server"),
     use_alts_credentials => Refused("connections are not encrypted by this server"),
 }

@@ -31,6 +31,6 @@ pub use model::{ModelSettings, SETTINGS_FILE};
 pub use model_list::{Location, ModelEntry, ModelList};
 pub use on_demand::{Eviction, LoadMode, OnDemand};
 pub use policy::Transition;
-pub use serve::{Discovery, Limits, Listen, Loading, ModelListFile, RestPort, ServeConfig};
+pub use serve::{Answers, Discovery, Limits, Listen, Loading, ModelListFile, RestPort, ServeConfig};
 pub use source::SourceEntry;
 pub use triton::TRITON_FILE;

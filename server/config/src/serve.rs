@@ -51,6 +51,8 @@ pub struct ServeConfig {
     pub cpu_threads: usize,
     /// Where to listen.
     pub listen: Listen,
+    /// How requests are answered.
+    pub answers: Answers,
     /// What requests may take.
     pub limits: Limits,
     /// What to tell the person who started the server.
@@ -130,6 +132,15 @@ pub enum RestPort {
     IfFree(u16),
     /// This one.
     Wanted(u16),
+}
+
+/// How requests are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answers {
+    /// Whether tensors of TensorFlow Serving's gRPC API are answered as bytes, rather than in the lists of their types.
+    pub tensor_content: bool,
+    /// Whether pages of any origin may ask the REST APIs, from a browser.
+    pub any_origin: bool,
 }
 
 /// What requests may take.
@@ -245,6 +256,10 @@ impl ServeArgs {
                 rest_port: self.rest_port()?,
                 unix_socket: self.unix_socket.clone().filter(|path| !path.as_os_str().is_empty()),
             },
+            answers: Answers {
+                tensor_content: self.tensor_content.unwrap_or(false),
+                any_origin: self.rest_any_origin.unwrap_or(false),
+            },
             limits: Limits {
                 max_request_bytes: at_least_one("max-request-bytes", self.max_request_bytes)?,
                 max_inflight_bytes: at_least_one("max-inflight-bytes", self.max_inflight_bytes)?,
@@ -356,6 +371,8 @@ mod tests {
             "--enable_model_warmup=false",
             "--flush_filesystem_caches",
             "--grpc_socket_path=/run/models.sock",
+            "--rest_api_enable_cors_support=true",
+            "--enable_serialization_as_tensor_content",
         ])
         .unwrap();
         let [model] = config.models.models.as_slice() else { panic!("{:?}", config.models) };
@@ -364,6 +381,7 @@ mod tests {
         assert!(config.loading.drop_file_cache);
         assert_eq!((config.listen.port, config.listen.rest_port), (9000, RestPort::Wanted(9001)));
         assert_eq!(config.listen.unix_socket.as_deref(), Some(Path::new("/run/models.sock")));
+        assert_eq!(config.answers, Answers { tensor_content: true, any_origin: true });
         assert_eq!(config.discovery.poll_interval, Duration::from_secs(2));
         assert_eq!(config.loading.load_threads, 3);
         assert_eq!(config.limits.rest_timeout, Some(Duration::from_millis(1500)));

@@ -12,21 +12,20 @@ use axum::routing::get;
 use salver_core_status::Status;
 use salver_proto::tensorflow::serving::ModelServerConfig;
 use salver_server_assembly::{Assembly, Control};
-use salver_server_config::{Limits, ModelList};
+use salver_server_config::{Answers, Limits, ModelList, ServeConfig};
 use salver_server_grpc::Reload;
 use salver_server_metrics::Registry;
 
-pub(crate) fn routes(limits: &Limits, assembly: &Assembly, registry: Arc<Registry>) -> Router {
+pub(crate) fn routes(config: &ServeConfig, assembly: &Assembly, registry: Arc<Registry>) -> Router {
     let inference = assembly.inference();
     let metrics = get(move || {
         let text = registry.expose();
         async move { ([(CONTENT_TYPE, salver_server_metrics::CONTENT_TYPE)], text) }
     });
-    let grpc = salver_server_grpc::Options { max_request_bytes: limits.max_request_bytes };
-    let rest = salver_server_rest::Options {
-        max_request_bytes: limits.max_request_bytes,
-        timeout: limits.rest_timeout,
-    };
+    let Limits { max_request_bytes, rest_timeout, .. } = config.limits;
+    let Answers { tensor_content, any_origin } = config.answers;
+    let grpc = salver_server_grpc::Options { max_request_bytes, tensor_content };
+    let rest = salver_server_rest::Options { max_request_bytes, timeout: rest_timeout, any_origin };
     let reload = Arc::new(Reloading(assembly.control()));
     salver_server_rest::routes(Arc::clone(&inference), rest)
         .merge(salver_server_grpc::routes(inference, reload, grpc))

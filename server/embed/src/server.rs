@@ -62,7 +62,7 @@ impl Server {
             budget: Budget::new(limits.max_inflight_bytes),
             drain_timeout: limits.drain_timeout,
         };
-        let app = routes(limits, &assembly, registry);
+        let app = routes(config, &assembly, registry);
         Ok(Self { listeners, addresses, app, options, assembly, drain_timeout: limits.drain_timeout })
     }
 

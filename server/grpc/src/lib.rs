@@ -40,12 +40,15 @@ pub struct Options {
     /// The longest encoded request, and the largest tensor that a request may stand for without spelling it out, in
     /// bytes.
     pub max_request_bytes: usize,
+    /// Whether tensors are answered in `tensor_content`, rather than in the lists of their types, in TensorFlow Serving's
+    /// API.
+    pub tensor_content: bool,
 }
 
 /// 64 MiB, which is also Triton's limit over HTTP.
 impl Default for Options {
     fn default() -> Self {
-        Self { max_request_bytes: 64 << 20 }
+        Self { max_request_bytes: 64 << 20, tensor_content: false }
     }
 }
 

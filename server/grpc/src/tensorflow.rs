@@ -47,9 +47,10 @@ pub(crate) async fn predict(app: Arc<App>, head: Head, request: PredictRequest) 
         Call { api: Api::TfServingGrpc, served, signature, inputs: tensors, outputs: output_filter, context };
     let answer = app.inference.run(call).await?;
 
+    let form = if app.options.tensor_content { TensorForm::Content } else { TensorForm::Lists };
     let mut outputs = Vec::new();
     for (spec, tensor) in answer.outputs() {
-        let value = Some(wire::encode_tensor(tensor, TensorForm::Lists)?);
+        let value = Some(wire::encode_tensor(tensor, form)?);
         outputs.push(OutputsEntry { key: spec.name.clone(), value });
     }
     let signature = answer.signature().map_or("", |signature| &signature.name);

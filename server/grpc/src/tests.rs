@@ -141,13 +141,17 @@ fn app_of(known: Known) -> (Router, UnboundedReceiver<&'static str>) {
 
 /// The services, with this model in the place of the echo.
 fn app_with(model: impl Model + 'static, known: Known) -> Router {
+    app_answering(model, known, Options { max_request_bytes: LIMIT, ..Options::default() })
+}
+
+fn app_answering(model: impl Model + 'static, known: Known, how: Options) -> Router {
     let id = ServableId::new("echo", Version::new(3).unwrap());
     let gate = GateOptions { max_running: 4, max_waiting: 4 };
     let options = ServedOptions { inline_limit: Duration::ZERO, gate };
     let served = Served::new(&id, Box::new(model), "fake", options, Arc::new(NoObserver));
     let tenancy = Tenancy::new(id, Arc::new(served), 1, || {});
     let inference = Inference::new(Arc::new(One(tenancy)), Arc::new(known), Arc::new(NoObserver));
-    routes(inference, Arc::new(OneModel), Options { max_request_bytes: LIMIT })
+    routes(inference, Arc::new(OneModel), how)
 }
 
 /// Serves on a port of its own until the test ends.

@@ -21,8 +21,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Method;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::routing::any;
 use salver_server_inference::Inference;
+use tower_http::cors::{Any, CorsLayer};
 
 /// How requests are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Options {
     pub max_request_bytes: usize,
     /// How long a request may take, from its headers to its answer; `None` for any time.
     pub timeout: Option<Duration>,
+    /// Whether pages of any origin may ask, from a browser.
+    pub any_origin: bool,
 }
 
 /// What every request is given.
@@ -44,7 +49,7 @@ pub fn routes(inference: Arc<Inference>, options: Options) -> Router {
     // Neither protocol's paths fit the router: a captured part may not be followed by `:predict`, and TensorFlow
     // Serving answers a path that it does not know in its own way. So each has a parser of its own.
     let (v1, v2) = (any(v1::answer), any(v2::answer));
-    Router::new()
+    let routes = Router::new()
         .route("/v1", v1.clone())
         .route("/v1/", v1.clone())
         .route("/v1/{*rest}", v1.clone())
@@ -53,7 +58,18 @@ pub fn routes(inference: Arc<Inference>, options: Options) -> Router {
         .route("/v2", v2.clone())
         .route("/v2/", v2.clone())
         .route("/v2/{*rest}", v2)
-        .with_state(Arc::new(App { inference, options }))
+        .with_state(Arc::new(App { inference, options }));
+    if options.any_origin { routes.layer(any_origin()) } else { routes }
+}
+
+/// Says to browsers what TensorFlow Serving does; beside it, of the binary data extension, the header that both sides need.
+fn any_origin() -> CorsLayer {
+    let header_length = HeaderName::from_static("inference-header-content-length");
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::POST, Method::GET])
+        .allow_headers([CONTENT_TYPE, header_length.clone()])
+        .expose_headers([header_length])
 }
 
 #[cfg(test)]

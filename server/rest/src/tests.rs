@@ -175,7 +175,7 @@ fn version(number: i64) -> Version {
     Version::new(number).unwrap()
 }
 
-const OPTIONS: Options = Options { max_request_bytes: 4 << 20, timeout: None };
+const OPTIONS: Options = Options { max_request_bytes: 4 << 20, timeout: None, any_origin: false };
 
 fn app(readiness: Readiness, options: Options) -> Router {
     let inference = Inference::new(Arc::new(Models::new()), Arc::new(Known(readiness)), Arc::new(NoObserver));
@@ -222,6 +222,35 @@ async fn get(path: &str) -> Answer {
 
 async fn post(path: &str, body: impl Into<Body>) -> Answer {
     ask(app(Readiness::Ready, OPTIONS), "POST", path, &[], body).await
+}
+
+#[tokio::test]
+async fn pages_of_any_origin_may_ask_where_that_is_allowed_and_nowhere_else() {
+    let origin = ("origin", "https://page.example");
+    let preflight = [
+        origin,
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "content-type"),
+    ];
+    let open = || app(Readiness::Ready, Options { any_origin: true, ..OPTIONS });
+    for path in ["/v1/models/half:predict", "/v2/models/half/infer"] {
+        let answer = ask(open(), "OPTIONS", path, &preflight, "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert_eq!(answer.header("access-control-allow-methods"), "POST,GET");
+        assert_eq!(
+            answer.header("access-control-allow-headers"),
+            "content-type,inference-header-content-length"
+        );
+        let closed = ask(app(Readiness::Ready, OPTIONS), "OPTIONS", path, &preflight, "").await;
+        assert!(closed.status.is_client_error(), "{path}: {}", closed.status);
+        assert!(!closed.headers.contains_key("access-control-allow-origin"), "{path}");
+    }
+    let row = r#"{"instances": [2.0]}"#;
+    for (status, path) in [(200, "/v1/models/half:predict"), (404, "/v1/models/none:predict")] {
+        let answer = ask(open(), "POST", path, &[origin], row).await;
+        assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (status, "*"));
+    }
 }
 
 /// Checks the status and the whole body of an answer, which is always JSON.

@@ -41,6 +41,18 @@ async fn predict_answers_with_tensors_and_who_answered() {
 }
 
 #[tokio::test]
+async fn tensors_are_answered_as_bytes_where_that_is_asked_for() {
+    let (sender, _events) = unbounded_channel();
+    let how = Options { tensor_content: true, ..Options::default() };
+    let address = serve_app(app_answering(Echo::new(sender), Known::default(), how)).await;
+    let mut client = PredictionServiceClient::new(connect(address).await);
+    let response = client.predict(request(x(vec![1.0, 2.0]))).await.unwrap().into_inner();
+    let y = response.outputs[0].value.as_ref().unwrap();
+    assert_eq!(y.tensor_content, [1_f32, 2.].map(f32::to_le_bytes).concat());
+    assert!(y.float_val.is_empty());
+}
+
+#[tokio::test]
 async fn predict_computes_only_the_outputs_filtered_for() {
     let filtered = tfs::PredictRequest { output_filter: vec!["n".into()], ..request(x(vec![0.0; 4])) };
     let response = predict(filtered).await.unwrap();

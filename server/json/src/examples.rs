@@ -53,7 +53,9 @@ impl ExamplesRequest {
                 Key::SignatureName => {
                     let name = reader.string(peek, str::to_owned);
                     signature_name
-                        .replace(name.map_err(|status| status.context("`signature_name`"))?)
+                        .replace(name.map_err(|status| {
+                            status.context("'signature_name' key must be a string value")
+                        })?)
                         .is_some()
                 }
                 Key::Context => {

@@ -61,7 +61,8 @@ impl<'j> PredictRequest<'j> {
             match key {
                 Key::SignatureName => {
                     let name = reader.string(peek, str::to_owned);
-                    let name = name.map_err(|status| status.context("`signature_name`"))?;
+                    let name =
+                        name.map_err(|status| status.context("'signature_name' key must be a string value"))?;
                     if signature_name.replace(name).is_some() {
                         return Err(Status::invalid_argument("`signature_name` is there twice"));
                     }

@@ -184,7 +184,7 @@ impl<'j> Reader<'j> {
         let at = self.position();
         match kind(peek) {
             Some(found) => Status::invalid_argument(format!("found {found} at byte {at}, wanted {wanted}")),
-            None => Status::invalid_argument(format!("not valid JSON at byte {at}: wanted {wanted}")),
+            None => self.invalid(at, format_args!("wanted {wanted}")),
         }
     }
 
@@ -265,7 +265,16 @@ impl<'j> Reader<'j> {
             JiterErrorType::JsonError(error) => error.to_string(),
             JiterErrorType::WrongType { expected, actual } => format!("found {actual}, wanted {expected}"),
         };
-        Status::invalid_argument(format!("not valid JSON at byte {at}: {what}"))
+        self.invalid(at, format_args!("{what}"))
+    }
+
+    /// A request that is not JSON, in words that clients of TensorFlow Serving know.
+    fn invalid(&self, at: usize, what: std::fmt::Arguments<'_>) -> Status {
+        let is_empty = self.at == 0 && self.text.trim_ascii().is_empty();
+        Status::invalid_argument(match is_empty {
+            true => "JSON Parse error: The document is empty".to_owned(),
+            false => format!("JSON Parse error: Invalid value at byte {at}: {what}"),
+        })
     }
 }
 
@@ -305,8 +314,11 @@ mod tests {
         for text in ["[Inf, -Inf,Infinity , -Infinity, NaN]", "-Inf", "{\"a\":Inf}", "[Inf,[Inf],Inf]"] {
             assert_eq!(skip(text), Ok(()), "{text}");
         }
-        assert_eq!(skip("[1, Infinit]"), Err("not valid JSON at byte 7: expected `,` or `]`".into()));
-        assert_eq!(skip("[Inf, ?]"), Err("not valid JSON at byte 6: wanted a value".into()));
+        assert_eq!(
+            skip("[1, Infinit]"),
+            Err("JSON Parse error: Invalid value at byte 7: expected `,` or `]`".into())
+        );
+        assert_eq!(skip("[Inf, ?]"), Err("JSON Parse error: Invalid value at byte 6: wanted a value".into()));
     }
 
     #[test]
@@ -317,7 +329,7 @@ mod tests {
         assert_eq!(reader.float(peek), Ok(f64::INFINITY));
         reader.next_item().unwrap();
         let error = reader.raw().unwrap_err();
-        assert_eq!(error.message(), "not valid JSON at byte 10: wanted a value");
+        assert_eq!(error.message(), "JSON Parse error: Invalid value at byte 10: wanted a value");
     }
 
     #[test]

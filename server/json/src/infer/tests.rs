@@ -192,7 +192,7 @@ fn what_is_missing_or_of_another_kind_is_named() {
     refused(
         r#"{"inputs":[]} x"#,
         b"",
-        "failed to parse the request JSON buffer: not valid JSON at byte 14: trailing characters",
+        "failed to parse the request JSON buffer: JSON Parse error: Invalid value at byte 14: trailing characters",
     );
 }
 

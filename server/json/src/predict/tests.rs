@@ -57,7 +57,7 @@ fn base64_is_bytes_even_where_the_input_has_its_name() {
 fn a_byte_order_mark_is_passed_over_and_counted() {
     check(X, "\u{feff}{\"instances\": [1]}", "[1.0]");
     refused(X, "\u{feff}{\"instances\": [null]}", "instance 0: found null at byte 18, wanted a number");
-    refused(X, "\u{feff}\u{feff}{}", "not valid JSON at byte 3: wanted an object");
+    refused(X, "\u{feff}\u{feff}{}", "JSON Parse error: Invalid value at byte 3: wanted an object");
 }
 
 #[test]
@@ -138,9 +138,13 @@ fn exactly_one_form_is_used() {
     refused(X, r#"{"instances": [1], "inputs": 1}"#, second);
     refused(X, r#"{"instances":[1],"instances": [1]}"#, second.replace("29", "30").as_str());
     refused(X, "[]", "found a list at byte 0, wanted an object");
-    refused(X, r#"{"signature_name": 1}"#, "`signature_name`: found a number at byte 19, wanted a string");
-    refused(X, "", "not valid JSON at byte 0: EOF while parsing a value");
-    refused(X, r#"{"instances": [1"#, "not valid JSON at byte 16: EOF while parsing a list");
+    refused(
+        X,
+        r#"{"signature_name": 1}"#,
+        "'signature_name' key must be a string value: found a number at byte 19, wanted a string",
+    );
+    refused(X, "", "JSON Parse error: The document is empty");
+    refused(X, r#"{"instances": [1"#, "JSON Parse error: Invalid value at byte 16: EOF while parsing a list");
 }
 
 #[test]

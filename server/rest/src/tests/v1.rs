@@ -56,7 +56,7 @@ async fn failures_have_tensorflow_serving_s_statuses() {
     refused(&missing, 400, "expected 2 inputs but got 1: missing `s`");
     // The body is looked at before the model.
     let both = post("/v1/models/x:predict", "{").await;
-    refused(&both, 400, "not valid JSON at byte 1: EOF while parsing an object");
+    refused(&both, 400, "JSON Parse error: Invalid value at byte 1: EOF while parsing an object");
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn malformed_paths_are_repeated() {
     refused(&post("/v1/", "").await, 400, "Malformed request: POST /v1/");
     refused(&get("/v1").await, 400, "Malformed request: GET /v1");
     let version = get("/v1/models/half/versions/9223372036854775808").await;
-    let message = "version `9223372036854775808` is above 9223372036854775807, the largest there can be";
+    let message = "Failed to convert version: `9223372036854775808` is above 9223372036854775807, the largest there can be";
     refused(&version, 400, message);
 }
 

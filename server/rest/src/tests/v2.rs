@@ -92,8 +92,7 @@ async fn failures_have_triton_s_words_and_statuses() {
     let loading = infer("/v2/models/loading/infer", "{}").await;
     assert_eq!(loading.status, 503);
     let json = infer(half, "{").await;
-    let message =
-        "failed to parse the request JSON buffer: not valid JSON at byte 1: EOF while parsing an object";
+    let message = "failed to parse the request JSON buffer: JSON Parse error: Invalid value at byte 1: EOF while parsing an object";
     refused(&json, 400, message);
     let missing = infer(half, r#"{"inputs":[]}"#).await;
     refused(&missing, 400, "expected 1 input but got 0: missing `x`");

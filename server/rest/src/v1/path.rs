@@ -77,7 +77,7 @@ fn target_of(parts: &[&str]) -> Result<Option<Target>, Status> {
             let version = number.parse().ok().and_then(Version::new).ok_or_else(|| {
                 let number = Quoted(number);
                 Status::invalid_argument(format!(
-                    "version {number} is above {}, the largest there can be",
+                    "Failed to convert version: {number} is above {}, the largest there can be",
                     i64::MAX
                 ))
             })?;
@@ -160,7 +160,7 @@ mod tests {
         let error = parse(&Method::GET, "/v1/models/m/versions/9223372036854775808").unwrap_err();
         assert_eq!(
             error.message(),
-            "version `9223372036854775808` is above 9223372036854775807, the largest there can be"
+            "Failed to convert version: `9223372036854775808` is above 9223372036854775807, the largest there can be"
         );
         let long = format!("/v1/models/m/versions/{}", "9".repeat(60_000));
         assert!(parse(&Method::GET, &long).unwrap_err().message().len() < 300);

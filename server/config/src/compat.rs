@@ -35,12 +35,12 @@ macro_rules! compat_flags {
             /// In place of the option `tags` of the platform `tensorflow`
             #[arg(long = "saved_model_tags", hide = true)]
             pub(crate) saved_model_tags: Option<String>,
-            /// In place of its option `inter_op_threads`; 0 for as many as there are for platforms
-            #[arg(long = "tensorflow_inter_op_parallelism", hide = true)]
-            pub(crate) tensorflow_inter_op_parallelism: Option<u32>,
-            /// In place of both its options of threads; 0 as above
-            #[arg(long = "tensorflow_session_parallelism", hide = true)]
-            pub(crate) tensorflow_session_parallelism: Option<u32>,
+            /// In place of its option `inter_op_threads`; 0 and less for as many as there are for platforms
+            #[arg(long = "tensorflow_inter_op_parallelism", hide = true, allow_hyphen_values = true)]
+            pub(crate) tensorflow_inter_op_parallelism: Option<i64>,
+            /// In place of both its options of threads; 0 and less as above
+            #[arg(long = "tensorflow_session_parallelism", hide = true, allow_hyphen_values = true)]
+            pub(crate) tensorflow_session_parallelism: Option<i64>,
             $(
                 #[arg(long = stringify!($flag), hide = true, num_args = 0..=1, default_missing_value = "true")]
                 $flag: Option<String>,
@@ -98,8 +98,7 @@ impl CompatArgs {
     /// The settings of the platform `tensorflow` that flags of TensorFlow Serving's stand for.
     pub(crate) fn platform_options(&self) -> Vec<PlatformOption> {
         let tags = self.saved_model_tags.clone().filter(|tags| !tags.is_empty()).map(OptionValue::Text);
-        let threads =
-            |count: Option<u32>| count.filter(|count| *count > 0).map(|count| OptionValue::Int(count.into()));
+        let threads = |count: Option<i64>| count.filter(|count| *count > 0).map(OptionValue::Int);
         let of_both = threads(self.tensorflow_session_parallelism);
         let between = threads(self.tensorflow_inter_op_parallelism).or_else(|| of_both.clone());
         [("tags", tags), ("intra_op_threads", of_both), ("inter_op_threads", between)]
@@ -167,7 +166,7 @@ mod tests {
         let defaults = CompatArgs {
             saved_model_tags: Some(String::new()),
             tensorflow_session_parallelism: Some(0),
-            tensorflow_inter_op_parallelism: Some(0),
+            tensorflow_inter_op_parallelism: Some(-1),
             ..Default::default()
         };
         assert_eq!(told(defaults), []);

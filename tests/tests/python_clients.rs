@@ -125,6 +125,7 @@ fn tensorflow_serving_s_own_client_changes_which_models_are_served() {
     let server = Server::launch_with(&bundle, &[], |command| {
         command.arg("--model-config-file").arg(file.path());
     });
+    server.log().wait(0, "ready", &[]);
     server.wait_until_available(0, "tagged", 1);
     let mut pytest = pytest(&python, "test_tfserving_reload.py");
     pytest.env("SALVER_ADDRESS", server.address().to_string()).env("SALVER_REPOSITORY", repository.path());

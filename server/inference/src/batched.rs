@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use salver_batching_session::Call;
+use salver_batching_session::{Call, Session};
 use salver_core_platform::{Model, RequestContext, RunRequest};
 use salver_core_resource::Allocation;
 use salver_core_servable::{Handle, ServableId};
@@ -38,41 +38,8 @@ impl Model for Paced {
     }
 }
 
-/// Runs a call with others, or at once on this thread where nobody else waits and a run is expected to be short; leaves it
-/// behind when the deadline passes.
-pub(crate) async fn run(
-    served: &Handle<Served>,
-    signature: usize,
-    inputs: Vec<Option<Tensor>>,
-    outputs: Vec<usize>,
-    context: RequestContext,
-) -> Result<Vec<Tensor>, Status> {
-    let session = served.session(signature).ok_or_else(|| not_batched(signature))?;
-    let deadline = context.deadline;
-    let may_run_here = served.pace.is_within(served.options.inline_limit);
-    let answered = session.run(call(served, signature, inputs, outputs, context), may_run_here);
-    match deadline {
-        None => answered.await,
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), answered).await.unwrap_or_else(|_| {
-            Err(Status::deadline_exceeded("the deadline passed before the model answered"))
-        }),
-    }
-}
-
-/// The same on a thread that may block.
-pub(crate) fn run_blocking(
-    served: &Handle<Served>,
-    signature: usize,
-    inputs: Vec<Option<Tensor>>,
-    outputs: Vec<usize>,
-    context: RequestContext,
-) -> Result<Vec<Tensor>, Status> {
-    let session = served.session(signature).ok_or_else(|| not_batched(signature))?;
-    session.run_blocking(call(served, signature, inputs, outputs, context))
-}
-
 /// What is batched keeps the version loaded, also when nobody waits for it any more.
-fn call(
+pub(crate) fn call(
     served: &Handle<Served>,
     signature: usize,
     inputs: Vec<Option<Tensor>>,
@@ -82,8 +49,18 @@ fn call(
     Call { signature, inputs, outputs, context, keep: Box::new(served.clone()) }
 }
 
-fn not_batched(signature: usize) -> Status {
-    Status::internal(format!("requests of signature {signature} are not batched"))
+/// Runs a call with others, or at once on this thread where nobody else waits and a run is expected to be short; leaves it
+/// behind when the deadline passes.
+pub(crate) async fn run(session: &Session, served: &Served, call: Call) -> Result<Vec<Tensor>, Status> {
+    let deadline = call.context.deadline;
+    let may_run_here = served.pace.is_within(served.options.inline_limit);
+    let answered = session.run(call, may_run_here);
+    match deadline {
+        None => answered.await,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), answered).await.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded("the deadline passed before the model answered"))
+        }),
+    }
 }
 
 #[cfg(test)]

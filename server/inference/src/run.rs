@@ -152,25 +152,25 @@ impl Job {
 
     /// With others, at once on this thread where that is not for long, or on a thread that may block.
     async fn run_anywhere(self) -> Result<Answer, Status> {
-        if self.served.session(self.signature).is_some() {
-            let Job { served, signature, inputs, selected, context } = self;
-            let tensors = batched::run(&served, signature, inputs, selected.clone(), context).await?;
-            return Ok(Answer { served, signature, selected, tensors });
-        }
-        if self.served.pace.is_within(self.served.options.inline_limit) {
-            return self.run();
-        }
-        run_on_a_thread(self).await
+        let Some(session) = self.served.session(self.signature) else {
+            if self.served.pace.is_within(self.served.options.inline_limit) {
+                return self.run();
+            }
+            return run_on_a_thread(self).await;
+        };
+        let Self { ref served, signature, inputs, selected, context } = self;
+        let call = batched::call(served, signature, inputs, selected.clone(), context);
+        let tensors = batched::run(session, served, call).await?;
+        Ok(Answer { served: self.served, signature, selected, tensors })
     }
 
     /// With others, or on this thread.
     fn run_here(self) -> Result<Answer, Status> {
-        if self.served.session(self.signature).is_some() {
-            let Job { served, signature, inputs, selected, context } = self;
-            let tensors = batched::run_blocking(&served, signature, inputs, selected.clone(), context)?;
-            return Ok(Answer { served, signature, selected, tensors });
-        }
-        self.run()
+        let Some(session) = self.served.session(self.signature) else { return self.run() };
+        let Self { ref served, signature, inputs, selected, context } = self;
+        let tensors =
+            session.run_blocking(batched::call(served, signature, inputs, selected.clone(), context))?;
+        Ok(Answer { served: self.served, signature, selected, tensors })
     }
 
     fn run(self) -> Result<Answer, Status> {

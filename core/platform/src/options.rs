@@ -51,6 +51,11 @@ impl Options {
         self.0.remove(name)
     }
 
+    /// Whether there is a setting `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// All settings by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &OptionValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

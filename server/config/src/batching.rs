@@ -14,6 +14,7 @@ use salver_core_servable::Version;
 use salver_core_status::Status;
 
 pub(crate) use flags::{BatchingParameter, parse_batching, parse_switch};
+pub(crate) use triton::read as of_triton;
 
 use crate::file::read_text;
 use crate::model::ModelSettings;
@@ -105,11 +106,6 @@ pub fn parse_triton_batching(text: &str) -> Result<Parameters, Status> {
 /// What a table of a settings file says, by the table's name.
 pub(crate) fn of_table(name: &str, table: &toml::Table) -> Result<Parameters, String> {
     table::read(table).map_err(|message| format!("[{name}]: {message}"))
-}
-
-/// What Triton's configuration of a model says.
-pub(crate) fn of_triton(config: &Tree) -> Result<Parameters, Status> {
-    triton::read(config)
 }
 
 fn of_version(directory: &Path) -> Result<Option<Parameters>, Status> {

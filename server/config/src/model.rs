@@ -146,7 +146,7 @@ impl ModelSettings {
 /// A signature is for the platform to read, as a text.
 fn with_signature(mut options: Options, signature: Option<toml::Table>) -> Result<Options, String> {
     let Some(signature) = signature else { return Ok(options) };
-    if options.iter().any(|(name, _)| name == "signature") {
+    if options.has("signature") {
         return Err("there are a table [signature] and an option `signature`, one was wanted".to_owned());
     }
     let text = toml::to_string(&signature).map_err(|error| format!("[signature]: {error}"))?;
@@ -157,7 +157,7 @@ fn with_signature(mut options: Options, signature: Option<toml::Table>) -> Resul
 /// Where the code is run is for the server to read, whether it is said of the model or of its platform.
 fn with_isolation(mut options: Options, isolation: Option<String>) -> Result<Options, String> {
     let Some(isolation) = isolation else { return Ok(options) };
-    if options.iter().any(|(name, _)| name == "isolation") {
+    if options.has("isolation") {
         return Err("isolation is said twice, here and among the options; once was wanted".to_owned());
     }
     options.set("isolation", OptionValue::Text(isolation));

@@ -18,13 +18,12 @@ pub(crate) fn add_module(config: &Tree, options: &mut Options) -> Result<(), Sta
     if !is("backend", "pytorch") && !is("platform", "pytorch_libtorch") {
         return Ok(());
     }
-    let is_said = |options: &Options, name: &str| options.iter().any(|(said, _)| said == name);
     if let Some(file) = text(config.last("default_model_filename"))
-        && !is_said(options, "file")
+        && !options.has("file")
     {
         options.set("file", OptionValue::Text(file.to_owned()));
     }
-    if !is_said(options, "signature")
+    if !options.has("signature")
         && let Some(signature) = signature(config)?
     {
         options.set("signature", OptionValue::Text(signature));
@@ -32,12 +31,17 @@ pub(crate) fn add_module(config: &Tree, options: &mut Options) -> Result<(), Sta
     Ok(())
 }
 
+/// How many rows a batch has at most; 0 where the model takes no batches.
+///
+/// # Errors
+/// INVALID_ARGUMENT where it is no whole number.
+pub(crate) fn max_batch_size(config: &Tree) -> Result<i64, Status> {
+    config.last("max_batch_size").map_or(Ok(0), |value| whole("max_batch_size", value))
+}
+
 /// What `[signature]` in `model.toml` would say; `None` where no input is there.
 fn signature(config: &Tree) -> Result<Option<String>, Status> {
-    let is_batched = match config.last("max_batch_size") {
-        Some(value) => whole("max_batch_size", value)? > 0,
-        None => false,
-    };
+    let is_batched = max_batch_size(config)? > 0;
     let mut signature = toml::Table::new();
     for kind in ["input", "output"] {
         let tensors = config.all(kind).map(|value| tensor(kind, value, is_batched));

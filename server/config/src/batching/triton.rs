@@ -5,6 +5,7 @@ use salver_core_platform::{OptionValue, Options};
 use salver_core_status::Status;
 
 use crate::text_tree::{Tree, Value, truth, whole};
+use crate::triton::max_batch_size;
 
 /// Triton's queues have no end unless `max_queue_size` says one. So many batches take longer than anybody waits, and still
 /// are a bound.
@@ -19,10 +20,7 @@ const MAX_ENQUEUED_BATCHES: i64 = 100_000;
 /// # Errors
 /// INVALID_ARGUMENT that names the field, what was found and what was wanted.
 pub(crate) fn read(config: &Tree) -> Result<Parameters, Status> {
-    let max_batch_size = match config.last("max_batch_size") {
-        Some(value) => whole("max_batch_size", value)?,
-        None => 0,
-    };
+    let max_batch_size = max_batch_size(config)?;
     let batching = match config.last("dynamic_batching") {
         Some(Value::Tree(batching)) if max_batch_size != 0 => batching,
         None | Some(Value::Tree(_)) => {
@@ -109,12 +107,9 @@ fn set(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse_triton_batching as read;
     use salver_batching_queue::{PriorityMixing, QueuePolicy, TimeoutAction};
     use std::time::Duration;
-
-    fn read(text: &str) -> Result<Parameters, Status> {
-        super::read(&Tree::read(text).map_err(Status::invalid_argument)?)
-    }
 
     /// As they are in model repositories: with inputs and outputs, and what only Triton knows.
     const CONFIG: &str = r#"

@@ -79,6 +79,11 @@ impl TensorSpec {
         }
     }
 
+    /// What the framework calls it.
+    pub fn name_in_graph(&self) -> &str {
+        self.graph_name.as_ref().unwrap_or(&self.name)
+    }
+
     /// The same, of tensors whose shape is the model's business.
     #[must_use]
     pub fn with_advisory_shape(mut self) -> Self {

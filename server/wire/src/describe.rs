@@ -45,8 +45,7 @@ fn tensor_info(spec: &TensorSpec) -> TensorInfo {
     let dims = spec.shape.dims();
     let dim = |size: &i64| Dim { size: *size, name: String::new() };
     TensorInfo {
-        // A model without a graph has no other name than that of the input or output.
-        encoding: Some(Encoding::Name(spec.graph_name.as_ref().unwrap_or(&spec.name).clone())),
+        encoding: Some(Encoding::Name(spec.name_in_graph().to_owned())),
         dtype: dtype::to_tensorflow(spec.dtype) as i32,
         tensor_shape: Some(TensorShapeProto {
             dim: dims.unwrap_or_default().iter().map(dim).collect(),

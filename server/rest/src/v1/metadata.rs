@@ -45,7 +45,6 @@ struct SignatureDef<'a> {
 struct TensorInfo<'a> {
     dtype: &'static str,
     tensor_shape: TensorShape,
-    /// A model without a graph has no other name than that of the input or output.
     name: &'a str,
 }
 
@@ -178,9 +177,8 @@ fn odd(value: f64) -> &'static str {
 }
 
 fn tensor_info(spec: &TensorSpec) -> (&str, TensorInfo<'_>) {
-    let name = spec.graph_name.as_ref().unwrap_or(&spec.name);
     let tensor_shape = tensor_shape(spec.shape.dims());
-    (&spec.name, TensorInfo { dtype: data_type(spec.dtype), tensor_shape, name })
+    (&spec.name, TensorInfo { dtype: data_type(spec.dtype), tensor_shape, name: spec.name_in_graph() })
 }
 
 /// The shape of these dimensions, of any rank where there are none.

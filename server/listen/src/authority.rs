@@ -1,10 +1,10 @@
 //! A stream whose HTTP/2 client may call the server by the path of a socket.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::greeting::PREFACE;
+use crate::reads::{Look, Reads};
 
 /// A stream that makes each `%` in the `:authority` of HTTP/2 requests a `.` as they are read.
 ///
@@ -14,15 +14,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 ///
 /// The core writes the header as two literals, neither of them Huffman-coded (RFC 7541, section 6.2.1): the bytes are there
 /// as they are, and can be put in each other's place.
+pub(crate) type Called<S> = Reads<S, Authority>;
+
+/// Where in the stream the next byte is.
 #[derive(Debug)]
-pub(crate) struct Called<S> {
-    stream: S,
+pub(crate) struct Authority {
     place: Place,
     headers: Headers,
 }
-
-/// What an HTTP/2 connection begins with: RFC 9113, section 3.4.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The size of what is before each frame, and the types of frames that hold headers: RFC 9113, sections 4.1, 6.2 and 6.10.
 const FRAME_HEADER: usize = 9;
@@ -64,7 +63,25 @@ enum Headers {
 impl<S> Called<S> {
     /// A stream from its beginning.
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, place: Place::Preface(0), headers: Headers::Name(0) }
+        Self { stream, look: Authority::new() }
+    }
+}
+
+impl Look for Authority {
+    fn look(
+        &mut self,
+        read: Poll<io::Result<()>>,
+        bytes: &mut [u8],
+        _cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.pass(bytes);
+        read
+    }
+}
+
+impl Authority {
+    fn new() -> Self {
+        Self { place: Place::Preface(0), headers: Headers::Name(0) }
     }
 
     /// Goes over the next bytes of the stream.
@@ -144,45 +161,6 @@ impl Headers {
 
     fn value(left: usize) -> Self {
         if left == 0 { Self::Name(0) } else { Self::Value(left) }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Called<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.pass(buffer.filled_mut().get_mut(before..).unwrap_or_default());
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Called<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 
@@ -304,7 +282,7 @@ mod tests {
             stream in any_stream(), cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..5)
         ) {
             let mut whole = stream.clone();
-            Called::new(()).pass(&mut whole);
+            Authority::new().pass(&mut whole);
             prop_assert_eq!(whole.len(), stream.len());
             for (before, after) in stream.iter().zip(&whole) {
                 prop_assert!(before == after || (*before, *after) == (b'%', b'.'));
@@ -312,9 +290,9 @@ mod tests {
             let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
             cuts.extend([0, stream.len()]);
             cuts.sort_unstable();
-            let (mut cut, mut called) = (stream.clone(), Called::new(()));
+            let (mut cut, mut authority) = (stream.clone(), Authority::new());
             for piece in cuts.windows(2) {
-                called.pass(&mut cut[piece[0]..piece[1]]);
+                authority.pass(&mut cut[piece[0]..piece[1]]);
             }
             prop_assert_eq!(cut, whole);
         }

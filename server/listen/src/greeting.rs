@@ -5,77 +5,49 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// What an HTTP/2 connection begins with. The time-outs of either protocol begin once this is told from HTTP/1.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use crate::reads::{Look, Reads};
+
+/// What an HTTP/2 connection begins with: RFC 9113, section 3.4. The time-outs of either protocol begin once this is told
+/// from HTTP/1.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A stream that fails with [`io::ErrorKind::TimedOut`] where its client has neither sent the whole preface of HTTP/2
 /// nor anything else in time.
 ///
 /// A connection that never says a word would otherwise be held for ever, and so few are a server's worth.
+pub(crate) type Greeted<S> = Reads<S, Greeting>;
+
+/// How much of the preface has come, and until when the rest may; `None` once it is known what is spoken.
 #[derive(Debug)]
-pub(crate) struct Greeted<S> {
-    stream: S,
-    /// How much of the preface has come, and until when the rest may; `None` once it is known what is spoken.
-    waiting: Option<(usize, Pin<Box<Sleep>>)>,
-}
+pub(crate) struct Greeting(Option<(usize, Pin<Box<Sleep>>)>);
 
 impl<S> Greeted<S> {
     /// A stream whose client has `timeout` from now. To be called within a runtime.
     pub(crate) fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, waiting: Some((0, Box::pin(sleep(timeout)))) }
+        Self { stream, look: Greeting(Some((0, Box::pin(sleep(timeout))))) }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+impl Look for Greeting {
+    fn look(
+        &mut self,
+        read: Poll<io::Result<()>>,
+        bytes: &mut [u8],
         cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        let Some((matched, until)) = &mut this.waiting else { return polled };
-        if polled.is_pending() {
+        let Some((matched, until)) = &mut self.0 else { return read };
+        if read.is_pending() {
             return until.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
         }
-        let read = buffer.filled().get(before..).unwrap_or_default();
         let rest = PREFACE.get(*matched..).unwrap_or_default();
-        if read.len() < rest.len() && rest.starts_with(read) {
-            *matched += read.len();
+        if bytes.len() < rest.len() && rest.starts_with(bytes) {
+            *matched += bytes.len();
         } else {
-            this.waiting = None;
+            self.0 = None;
         }
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        read
     }
 }
 

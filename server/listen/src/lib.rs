@@ -8,6 +8,7 @@ mod authority;
 mod budget;
 mod greeting;
 mod listener;
+mod reads;
 mod serve;
 mod stall;
 

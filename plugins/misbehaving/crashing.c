@@ -92,16 +92,7 @@ static uint32_t start(const SalverHostV1 *host, const SalverErrorSink *error) {
     return SALVER_OK;
 }
 
-static size_t platform_count(void) {
-    return 1;
-}
-
-static const SalverPlatformV1 *platform(size_t index) {
-    (void)index;
-    return &platform_table;
-}
-
-static const SalverPluginV1 plugin_table = {start, platform_count, platform};
+#include "one_platform.h"
 
 const void *salver_plugin_table(SalverStr name) {
     return salver_str_is(name, SALVER_PLUGIN_V1) ? &plugin_table : NULL;

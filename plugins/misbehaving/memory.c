@@ -146,16 +146,7 @@ static uint32_t start(const SalverHostV1 *host, const SalverErrorSink *error) {
     return SALVER_OK;
 }
 
-static size_t platform_count(void) {
-    return 1;
-}
-
-static const SalverPlatformV1 *platform(size_t index) {
-    (void)index;
-    return &platform_table;
-}
-
-static const SalverPluginV1 plugin_table = {start, platform_count, platform};
+#include "one_platform.h"
 
 #ifdef MISSING_FUNCTION
 static const SalverPlatformMemoryV1 memory_table = {estimate, NULL, trim};

@@ -31,7 +31,7 @@ impl Details {
     pub(crate) unsafe fn add(
         &self,
         model: *mut c_void,
-        signatures: SignatureSet,
+        signatures: &SignatureSet,
     ) -> Result<SignatureSet, String> {
         let mut detailed: Vec<Signature> = signatures.iter().cloned().collect();
         for (position, signature) in detailed.iter_mut().enumerate() {

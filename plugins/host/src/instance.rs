@@ -128,7 +128,7 @@ impl Instance {
         let signatures =
             unsafe { signatures::read(signatures(made.model)) }.map_err(|what| unload_and(&what))?;
         // SAFETY: the model is loaded, with these signatures, and stays so.
-        let detailed = |details: Details| unsafe { details.add(made.model, signatures.clone()) };
+        let detailed = |details: Details| unsafe { details.add(made.model, &signatures) };
         let detailed = details.map(detailed).transpose().map_err(|what| unload_and(&what))?;
         Ok(Self {
             plugin: Arc::clone(plugin),

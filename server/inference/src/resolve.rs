@@ -155,28 +155,7 @@ mod tests {
     use crate::Readiness;
     use salver_core_servable::{StreamName, Version};
 
-    struct One(&'static str, Vec<VersionStatus>, Option<Status>);
-
-    /// A server that has not looked anywhere yet.
-    struct Starting;
-
-    impl Catalog for Starting {
-        fn models(&self) -> Vec<StreamName> {
-            Vec::new()
-        }
-
-        fn versions(&self, _model: &str) -> Option<Vec<VersionStatus>> {
-            None
-        }
-
-        fn trouble(&self, _model: &str) -> Option<Status> {
-            None
-        }
-
-        fn readiness(&self) -> Readiness {
-            Readiness::Starting
-        }
-    }
+    struct One(&'static str, Vec<VersionStatus>, Option<Status>, Readiness);
 
     impl Catalog for One {
         fn models(&self) -> Vec<StreamName> {
@@ -192,7 +171,7 @@ mod tests {
         }
 
         fn readiness(&self) -> Readiness {
-            Readiness::Ready
+            self.3
         }
     }
 
@@ -210,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_unknown_model_is_not_found_in_either_protocol_s_words() {
-        let error = name_miss("x", &One("m", Vec::new(), None));
+        let error = name_miss("x", &One("m", Vec::new(), None, Readiness::Ready));
         assert_eq!(error.to_status(), Status::not_found("Servable not found for request: Latest(x)"));
         assert_eq!(
             error.to_open_inference_status(),
@@ -221,7 +200,7 @@ mod tests {
     #[test]
     fn a_server_that_is_starting_does_not_say_that_there_is_no_such_model() {
         for miss in [LookupError::Name("x".into()), LookupError::Version("x".into(), version(1))] {
-            let error = ResolveError::new(miss, "x", &Starting);
+            let error = ResolveError::new(miss, "x", &One("m", Vec::new(), None, Readiness::Starting));
             let wanted = Status::unavailable("the server is starting: it has no model `x` yet");
             assert_eq!((error.to_status(), error.to_open_inference_status()), (wanted.clone(), wanted));
         }
@@ -229,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_model_that_is_being_loaded_is_unavailable() {
-        let error = name_miss("m", &One("m", vec![status(1, ServableState::Loading, None)], None));
+        let error =
+            name_miss("m", &One("m", vec![status(1, ServableState::Loading, None)], None, Readiness::Ready));
         assert_eq!(error.code(), Code::Unavailable);
         assert_eq!(error.to_string(), "Servable not found for request: Latest(m); it is being loaded");
     }
@@ -237,10 +217,13 @@ mod tests {
     #[test]
     fn a_model_that_failed_says_why() {
         let failed = status(1, ServableState::End, Some(Status::data_loss("bad magic")));
-        let error = name_miss("m", &One("m", vec![failed], None));
+        let error = name_miss("m", &One("m", vec![failed], None, Readiness::Ready));
         assert_eq!(error.code(), Code::NotFound);
         assert_eq!(error.to_string(), "Servable not found for request: Latest(m); it failed: bad magic");
-        let lost = name_miss("m", &One("m", Vec::new(), Some(Status::not_found("no directory `/x`"))));
+        let lost = name_miss(
+            "m",
+            &One("m", Vec::new(), Some(Status::not_found("no directory `/x`")), Readiness::Ready),
+        );
         assert_eq!(
             lost.to_string(),
             "Servable not found for request: Latest(m); it failed: no directory `/x`"
@@ -249,7 +232,7 @@ mod tests {
 
     #[test]
     fn an_unknown_version_is_named() {
-        let catalog = One("m", vec![status(1, ServableState::Available, None)], None);
+        let catalog = One("m", vec![status(1, ServableState::Available, None)], None, Readiness::Ready);
         let error = ResolveError::new(LookupError::Version("m".into(), version(9)), "m", &catalog);
         assert_eq!(
             error.to_open_inference_status(),
@@ -262,7 +245,7 @@ mod tests {
         let versions =
             vec![status(2, ServableState::Loading, None), status(1, ServableState::Available, None)];
         let miss = LookupError::Waiting { name: "m".into(), label: "stable".into(), version: version(2) };
-        let error = ResolveError::new(miss, "m", &One("m", versions, None));
+        let error = ResolveError::new(miss, "m", &One("m", versions, None, Readiness::Ready));
         let text = "Servable not found for request: Specific(m, 2), for which label `stable` waits; it is being loaded";
         assert_eq!(error.to_status(), Status::unavailable(text));
     }

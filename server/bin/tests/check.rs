@@ -76,10 +76,7 @@ fn the_smallest_plugin_in_c_passes_and_the_report_is_json_if_asked() {
 
 #[test]
 fn a_crash_takes_its_case_with_it_and_no_other() {
-    assert_eq!(
-        faults("CRASHES", &[]),
-        ["crashed unwanted-requests crashed with signal 11 in case `unwanted-requests`"]
-    );
+    assert_eq!(faults("CRASHES", &[]), ["crashed no-model crashed with signal 11 in case `no-model`"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the programs share that are a framework's own loop, `platforms/*/examples/own_loop.rs`: they run a model when they
+//! What the programs share that are a framework's own loop, `platforms/*/examples/*_loop.rs`: they run a model when they
 //! are told to, and say how often they did.
 
 use std::error::Error;

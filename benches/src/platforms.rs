@@ -1,5 +1,5 @@
 //! What the server costs a framework: runs per second through the server's path (resolve, check, gate, plugin) beside those of
-//! the framework's own loop, which a program without the server runs (`platforms/*/examples/own_loop.rs`).
+//! the framework's own loop, which a program without the server runs (`platforms/*/examples/*_loop.rs`).
 //!
 //! The same model, the same input, the same library and one thread within a run on either side, in rounds that take turns. First
 //! with callers that have threads of their own, as the loop has, one and then as many as there are cores: this is what the

@@ -63,18 +63,15 @@ fn own_loops(benches: &mut Command) -> anyhow::Result<()> {
     let libtorch = fetch(&libraries::named("libtorch")?)?;
     benches.env("LD_LIBRARY_PATH", libtorch.join("lib"));
     for platform in ["onnxruntime", "libtorch", "tensorflow"] {
-        let package = format!("salver-platforms-{platform}");
+        let (package, example) = (format!("salver-platforms-{platform}"), format!("{platform}_loop"));
         let mut build =
-            cargo(["build", "--quiet", "--release", "--example", "own_loop", "--package", &package]);
+            cargo(["build", "--quiet", "--release", "--example", &example, "--package", &package]);
         if platform == "libtorch" {
             bundle::with_libtorch(&mut build, &libtorch);
         }
         run_command(&mut build)?;
-        // All of them are built under the same name.
-        let (built, kept) =
-            (target().join("release/examples/own_loop"), target().join(format!("own-loop-{platform}")));
-        std::fs::copy(built, &kept)?;
-        benches.env(format!("SALVER_OWN_LOOP_{}", platform.to_uppercase()), kept);
+        let built = target().join("release/examples").join(example);
+        benches.env(format!("SALVER_OWN_LOOP_{}", platform.to_uppercase()), built);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! ONNX Runtime alone: what `cargo xtask bench platforms` holds the server's path against.
 //!
-//! `own_loop MODEL ROWS COLUMNS`; for each number of threads on standard input it runs for a while.
+//! `onnxruntime_loop MODEL ROWS COLUMNS`; for each number of threads on standard input it runs for a while.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 #![expect(unsafe_code, reason = "`ort` lets one thread at a time run a session, ONNX Runtime any number")]

@@ -1,6 +1,6 @@
 //! TensorFlow alone, by its C API: what `cargo xtask bench platforms` holds the server's path against.
 //!
-//! `own_loop MODEL ROWS COLUMNS`; for each number of threads on standard input it runs for a while.
+//! `tensorflow_loop MODEL ROWS COLUMNS`; for each number of threads on standard input it runs for a while.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 

@@ -6,8 +6,8 @@
 //!
 //! With `--all-platforms`, also the platforms whose libraries are large: their own tests, and the packed server with them.
 //!
-//! A step that fails does not keep the next from running. The line at the end, `N passed, N failed, N skipped`, adds up
-//! what each test program said.
+//! A step that fails does not keep the next from running. At the end stands what went wrong, once more, and the line
+//! `N passed, N failed, N skipped` that adds up what each test program said.
 
 mod tally;
 
@@ -82,7 +82,7 @@ fn step(name: &str, tally: &mut Tally, run: impl FnOnce(&mut Tally) -> anyhow::R
     let begin = Instant::now();
     if let Err(error) = run(tally) {
         eprintln!("error: {error:#}");
-        tally.failed += 1;
+        tally.fail(format!("{name}: {error:#}"));
     }
     println!("== {name}: {:.1} s", begin.elapsed().as_secs_f64());
 }
@@ -92,8 +92,10 @@ pub(crate) fn count(command: &mut Command, tally: &mut Tally) -> anyhow::Result<
     let failed_before = tally.failed;
     let mut child = command.stdout(Stdio::piped()).spawn().context("starting cargo")?;
     let output = child.stdout.take().context("reading what cargo says")?;
-    for line in BufReader::new(output).lines() {
+    for line in BufReader::new(output).split(b'\n') {
+        // A test may print what is not UTF-8.
         let line = line?;
+        let line = String::from_utf8_lossy(&line);
         println!("{line}");
         tally.read(&line);
     }

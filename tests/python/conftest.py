@@ -11,6 +11,9 @@ import pytest
 
 ADDRESS = os.environ["SALVER_ADDRESS"]
 
+# How long a request may take, in seconds: longer than any does, even on a machine that is busy.
+PATIENCE = 60
+
 # By the protocol's name: values that show a type's edges, in a shape of two rows.
 NUMBERS = {
     "BOOL": np.array([[True, False], [False, True]]),

@@ -12,7 +12,7 @@ import tritonclient.http
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from conftest import ADDRESS
+from conftest import ADDRESS, PATIENCE
 
 SAMPLES = json.loads((Path(os.environ["SALVER_ROOT"]) / "examples/requests/digits.json").read_text())
 PIXELS = np.array(SAMPLES["pixels"], np.float32)
@@ -28,14 +28,14 @@ def over_tensorflow_serving_grpc():
     request = predict_pb2.PredictRequest(inputs={"pixels": tensor})
     request.model_spec.name = "digits"
     with grpc.insecure_channel(ADDRESS) as channel:
-        outputs = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=10).outputs
+        outputs = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=PATIENCE).outputs
     assert outputs["probabilities"].dtype == types_pb2.DT_FLOAT
     return list(outputs["digit"].int64_val), list(outputs["probabilities"].float_val)
 
 
 def over_tensorflow_serving_rest():
     body = json.dumps({"inputs": SAMPLES["pixels"]}).encode()
-    with urllib.request.urlopen(f"http://{ADDRESS}/v1/models/digits:predict", body, timeout=10) as response:
+    with urllib.request.urlopen(f"http://{ADDRESS}/v1/models/digits:predict", body, timeout=PATIENCE) as response:
         outputs = json.load(response)["outputs"]
     return outputs["digit"], np.array(outputs["probabilities"]).ravel().tolist()
 

@@ -12,7 +12,7 @@ from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from conftest import ADDRESS
+from conftest import ADDRESS, PATIENCE
 
 pb = tritonclient.grpc.service_pb2
 TENSORFLOW = {"FP32": (types_pb2.DT_FLOAT, np.float32), "INT64": (types_pb2.DT_INT64, np.int64)}
@@ -50,6 +50,10 @@ CASES = {
 }
 
 
+def seconds(model):
+    return 1 if model == "slow" else PATIENCE
+
+
 def tensorflow_serving_grpc(model, version, signature, inputs, outputs):
     request = predict_pb2.PredictRequest(output_filter=outputs)
     request.model_spec.name, request.model_spec.signature_name = model, signature
@@ -67,7 +71,7 @@ def tensorflow_serving_grpc(model, version, signature, inputs, outputs):
         )
     with grpc.insecure_channel(ADDRESS) as channel:
         try:
-            prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=2)
+            prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=seconds(model))
         except grpc.RpcError as error:
             return error.code().name, error.details()
     return "OK", ""
@@ -82,7 +86,8 @@ def open_inference_grpc(model, version, signature, inputs, outputs):
         request.outputs.add(name=name)
     with grpc.insecure_channel(ADDRESS) as channel:
         try:
-            tritonclient.grpc.service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=2)
+            stub = tritonclient.grpc.service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            stub.ModelInfer(request, timeout=seconds(model))
         except grpc.RpcError as error:
             return error.code().name, error.details()
     return "OK", ""
@@ -91,7 +96,7 @@ def open_inference_grpc(model, version, signature, inputs, outputs):
 def post(path, body):
     request = urllib.request.Request(f"http://{ADDRESS}{path}", json.dumps(body).encode())
     try:
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)["error"]
@@ -191,7 +196,7 @@ def test_typed_and_raw_contents_together_are_refused():
     with grpc.insecure_channel(ADDRESS) as channel:
         stub = tritonclient.grpc.service_pb2_grpc.GRPCInferenceServiceStub(channel)
         with pytest.raises(grpc.RpcError) as error:
-            stub.ModelInfer(request, timeout=2)
+            stub.ModelInfer(request, timeout=PATIENCE)
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -201,7 +206,7 @@ def test_versions_that_are_no_numbers_are_refused(version):
     with grpc.insecure_channel(ADDRESS) as channel:
         stub = tritonclient.grpc.service_pb2_grpc.GRPCInferenceServiceStub(channel)
         with pytest.raises(grpc.RpcError) as error:
-            stub.ModelInfer(request, timeout=2)
+            stub.ModelInfer(request, timeout=PATIENCE)
     assert error.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 
 
@@ -210,7 +215,7 @@ def test_the_status_of_a_model_that_is_not_there_is_not_found():
     request.model_spec.name = "nobody"
     with grpc.insecure_channel(ADDRESS) as channel:
         with pytest.raises(grpc.RpcError) as error:
-            model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=2)
+            model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=PATIENCE)
     assert error.value.code() == grpc.StatusCode.NOT_FOUND
 
 
@@ -219,7 +224,7 @@ def test_a_label_that_is_not_there_is_an_invalid_argument():
     request.model_spec.name, request.model_spec.version_label = "pair", "canary"
     with grpc.insecure_channel(ADDRESS) as channel:
         with pytest.raises(grpc.RpcError) as error:
-            prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=2)
+            prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=PATIENCE)
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from conftest import ADDRESS
+from conftest import ADDRESS, PATIENCE
 
 MODEL = "half_plus_two"
 CLASSIFY, REGRESS = "classify_x_to_y", "regress_x_to_y"
@@ -50,14 +50,14 @@ def check_spec(spec, signature):
 
 def refused(call, request):
     with pytest.raises(grpc.RpcError) as error:
-        call(request, timeout=10)
+        call(request, timeout=PATIENCE)
     return error.value.code(), error.value.details()
 
 
 def test_classify(prediction):
     """testClassify."""
     request = fill(classification_pb2.ClassificationRequest(), CLASSIFY, 2.0)
-    response = prediction.Classify(request, timeout=10)
+    response = prediction.Classify(request, timeout=PATIENCE)
     assert len(response.result.classifications) == 1 and len(response.result.classifications[0].classes) == 1
     expected = response.result.classifications[0].classes[0]
     assert (expected.score, expected.label) == (3.0, "")
@@ -66,7 +66,7 @@ def test_classify(prediction):
 
 def test_regress(prediction):
     """testRegress."""
-    response = prediction.Regress(fill(regression_pb2.RegressionRequest(), REGRESS, 2.0, 10.0), timeout=10)
+    response = prediction.Regress(fill(regression_pb2.RegressionRequest(), REGRESS, 2.0, 10.0), timeout=PATIENCE)
     assert [regression.value for regression in response.result.regressions] == [3.0, 7.0]
     check_spec(response.model_spec, REGRESS)
 
@@ -78,7 +78,7 @@ def test_multi_inference(prediction):
     for signature, method in [(REGRESS, "regress"), (CLASSIFY, "classify")]:
         task = request.tasks.add(method_name=f"tensorflow/serving/{method}")
         task.model_spec.name, task.model_spec.signature_name = MODEL, signature
-    first, second = prediction.MultiInference(request, timeout=10).results
+    first, second = prediction.MultiInference(request, timeout=PATIENCE).results
     assert first.regression_result.regressions[0].value == 3.0
     assert second.classification_result.classifications[0].classes[0].score == 3.0
     check_spec(first.model_spec, REGRESS)
@@ -90,7 +90,7 @@ def test_an_example_goes_before_the_context(prediction):
     request.model_spec.name, request.model_spec.signature_name = MODEL, REGRESS
     request.input.example_list_with_context.context.CopyFrom(example(2.0))
     request.input.example_list_with_context.examples.extend([example(), example(10.0)])
-    response = prediction.Regress(request, timeout=10)
+    response = prediction.Regress(request, timeout=PATIENCE)
     assert [regression.value for regression in response.result.regressions] == [3.0, 7.0]
 
 
@@ -125,7 +125,7 @@ def ask(verb, body):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(f"http://{ADDRESS}/v1/models/{MODEL}:{verb}", data)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             return response.status, json.loads(response.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())["error"]

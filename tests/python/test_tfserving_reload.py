@@ -18,10 +18,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from conftest import ADDRESS
+from conftest import ADDRESS, PATIENCE
 
 REPOSITORY = os.environ["SALVER_REPOSITORY"]
-SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def reload(channel):
     def reload(models):
         text = f"config {{ model_config_list {{ {models} }} }}"
         request = text_format.Parse(text, model_management_pb2.ReloadConfigRequest())
-        return stub.HandleReloadConfigRequest(request, timeout=SECONDS)
+        return stub.HandleReloadConfigRequest(request, timeout=PATIENCE)
 
     yield reload
     # As it was found, for the test that comes next.
@@ -56,7 +55,7 @@ def ask(channel):
         request.model_spec.name = name
         if label is not None:
             request.model_spec.version_label = label
-        reply = stub.Predict(request, timeout=SECONDS)
+        reply = stub.Predict(request, timeout=PATIENCE)
         return reply.model_spec.version.value
 
     return ask
@@ -135,5 +134,5 @@ def test_a_server_of_no_models_goes_on(reload, ask, channel):
     status = get_model_status_pb2.GetModelStatusRequest()
     status.model_spec.name = "tagged"
     stub = model_service_pb2_grpc.ModelServiceStub(channel)
-    states = [version.state for version in stub.GetModelStatus(status, timeout=SECONDS).model_version_status]
+    states = [version.state for version in stub.GetModelStatus(status, timeout=PATIENCE).model_version_status]
     assert get_model_status_pb2.ModelVersionStatus.AVAILABLE not in states

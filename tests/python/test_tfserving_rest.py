@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from conftest import ADDRESS
+from conftest import ADDRESS, PATIENCE
 
 
 def ask(path, body=None, headers=None):
@@ -19,7 +19,7 @@ def ask(path, body=None, headers=None):
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(f"http://{ADDRESS}{path}", data, headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

@@ -5,7 +5,7 @@ import pytest
 import tritonclient.grpc as client
 from tritonclient.utils import InferenceServerException
 
-from conftest import ADDRESS, NUMBERS, STRINGS, same
+from conftest import ADDRESS, NUMBERS, PATIENCE, STRINGS, same
 
 # What Triton's client has a name for.
 KINDS = [dtype for dtype in NUMBERS if not dtype.startswith("COMPLEX")]
@@ -144,7 +144,7 @@ def test_concurrent_calls_get_each_its_own_answer(server):
         )
     seen = set()
     for _ in range(100):
-        result, error = answers.get(timeout=30)
+        result, error = answers.get(timeout=PATIENCE)
         assert error is None
         assert result.get_response().id == str(result.as_numpy("x")[0])
         seen.add(result.get_response().id)

@@ -8,7 +8,7 @@ import pytest
 import tritonclient.http as client
 from tritonclient.utils import InferenceServerException
 
-from conftest import ADDRESS, NUMBERS, STRINGS, TEXTS, same
+from conftest import ADDRESS, NUMBERS, PATIENCE, STRINGS, TEXTS, same
 
 KINDS = [dtype for dtype in NUMBERS if not dtype.startswith("COMPLEX")]
 # What JSON cannot carry by the protocol's rules.
@@ -100,7 +100,7 @@ def test_metadata_and_health_are_told(server):
 
 def post(path, body):
     request = urllib.request.Request(f"http://{ADDRESS}{path}", json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as response:
         return json.load(response)
 
 

@@ -73,7 +73,8 @@ fn run_batched(file: &str) {
 fn run_with(file: &str, flags: &[&str]) {
     let (Some(bundle), Some(python)) = (Bundle::from_env(), python()) else { return };
     let repository = repository();
-    let server = Server::start(&bundle, &repository, &[flags, &["--rest-timeout=2s"]].concat());
+    // The model `slow` takes an hour.
+    let server = Server::start(&bundle, &repository, &[flags, &["--rest-timeout=5s"]].concat());
     server.wait_until_available(0, "tagged", 1);
     server.wait_until_available(0, "tagged", 2);
     check_pytest(pytest(&python, file).env("SALVER_ADDRESS", server.address().to_string()));

@@ -15,7 +15,7 @@ mod repository;
 mod server;
 
 pub use bundle::{Bundle, python, root, skip};
-pub use echo::{TAGGED, echo_of};
+pub use echo::{HELD, TAGGED, echo_of};
 pub use grpc::{Grpc, Reply, fp32_infer, fp32_predict, fp32_values};
 pub use http_client::{Answer, Http};
 pub use log::Log;

@@ -42,6 +42,16 @@ impl Repository {
         self.add_file(model, version, "echo.toml", text.as_bytes());
     }
 
+    /// Lets those go who wait in an echo model that is [`HELD`](crate::HELD).
+    pub fn let_go(&self, model: &str, version: i64) {
+        fs::write(self.version(model, version).join("go"), "").expect("writing a file");
+    }
+
+    /// Holds who comes after this, once [`let_go`](Self::let_go) let others go.
+    pub fn hold(&self, model: &str, version: i64) {
+        fs::remove_file(self.version(model, version).join("go")).expect("a file that is there");
+    }
+
     /// Adds a version that has one file.
     pub fn add_file(&self, model: &str, version: i64, name: &str, content: &[u8]) {
         self.add(model, version, |folder| fs::write(folder.join(name), content).expect("writing a model"));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use salver_tests::{
-    Bundle, Grpc, Http, PATIENCE, Reply, Repository, Server, TAGGED, fp32_infer, fp32_predict,
+    Bundle, Grpc, HELD, Http, PATIENCE, Reply, Repository, Server, TAGGED, fp32_infer, fp32_predict,
 };
 use serde_json::json;
 
@@ -18,9 +18,9 @@ const ROW: &str = r#"{"instances": [[1, 2]]}"#;
 /// One batch at a time, of one row.
 const ONE_BY_ONE: [&str; 2] = ["--batching=max_batch_size=1", "--batching=num_batch_threads=1"];
 
-/// A tagged model that takes its time.
-fn slow(milliseconds: u64) -> Repository {
-    Repository::with_echo("slow", &format!("{TAGGED}delay_ms = {milliseconds}\n"))
+/// A tagged model whose runs wait until it is let go, and then take so long.
+fn held(milliseconds: u64) -> Repository {
+    Repository::with_echo("slow", &format!("{TAGGED}{HELD}delay_ms = {milliseconds}\n"))
 }
 
 fn start(bundle: &Bundle, repository: &Repository, more: &[&str]) -> Server {
@@ -69,7 +69,7 @@ fn post(server: &Server, headers: &'static [(&str, &str)]) -> tokio::task::JoinH
 #[tokio::test]
 async fn what_does_not_fit_the_queue_is_unavailable() {
     let Some(bundle) = Bundle::from_env() else { return };
-    let repository = slow(500);
+    let repository = held(0);
     let server = start(&bundle, &repository, &["--batching=max_enqueued_batches=2"]);
     let http = server.http();
     let busy = post(&server, &[]);
@@ -83,6 +83,7 @@ async fn what_does_not_fit_the_queue_is_unavailable() {
         grpc.prediction.predict(fp32_predict("slow", None, &[1, 2], &[1.0, 2.0])).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
     assert_eq!(metric(&http, "salver_batch_drops_total", "reason=\"full\"").await, 2.0);
+    repository.let_go("slow", 1);
     for asked in [busy].into_iter().chain(waiting) {
         assert_eq!(asked.await.unwrap(), 200);
     }
@@ -91,28 +92,28 @@ async fn what_does_not_fit_the_queue_is_unavailable() {
 #[tokio::test]
 async fn what_is_late_is_not_run() {
     let Some(bundle) = Bundle::from_env() else { return };
-    let repository = slow(500);
+    let repository = held(0);
     let server = start(&bundle, &repository, &[]);
     let http = server.http();
     let busy = post(&server, &[]);
     until_begun(&http, 1).await;
     let mut grpc = Grpc::connect(&server).await;
     let mut request = tonic::Request::new(fp32_predict("slow", None, &[1, 2], &[1.0, 2.0]));
-    request.set_timeout(Duration::from_millis(20));
+    request.set_timeout(Duration::from_millis(500));
     let late = grpc.prediction.predict(request).await.unwrap_err();
     assert!([tonic::Code::DeadlineExceeded, tonic::Code::Cancelled].contains(&late.code()), "{late}");
+    repository.let_go("slow", 1);
     assert_eq!(busy.await.unwrap(), 200);
     // What came after it is run, and it was not.
     assert_eq!(post(&server, &[]).await.unwrap(), 200);
     assert_eq!(metric(&http, "salver_run_duration_seconds_count", "slow").await, 2.0);
-    let drops = metric(&http, "salver_batch_drops_total", "slow").await;
-    assert_eq!(drops, 1.0);
+    assert_eq!(metric(&http, "salver_batch_drops_total", "slow").await, 1.0);
 }
 
 #[tokio::test]
 async fn a_timeout_is_for_the_queue_where_triton_s_configuration_allows_it() {
     let Some(bundle) = Bundle::from_env() else { return };
-    let repository = slow(500);
+    let repository = held(1000);
     let config = "max_batch_size: 1\ndynamic_batching { default_queue_policy { allow_timeout_override: true } }\n\
                   instance_group { count: 1 }\n";
     fs::write(repository.path().join("slow/config.pbtxt"), config).unwrap();
@@ -120,17 +121,20 @@ async fn a_timeout_is_for_the_queue_where_triton_s_configuration_allows_it() {
     let http = server.http();
     let infer = json!({
         "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2] }],
-        "parameters": { "timeout": 20_000 },
+        "parameters": { "timeout": 500_000 },
     });
     let infer = infer.to_string();
     // A run takes longer, and nothing is in its way.
+    repository.let_go("slow", 1);
     let alone = http.post("/v2/models/slow/infer", infer.clone()).await;
     assert_eq!(alone.status, 200, "{}", alone.text());
+    repository.hold("slow", 1);
     let busy = post(&server, &[]);
     until_begun(&http, 2).await;
     let late = http.post("/v2/models/slow/infer", infer).await;
     assert_eq!(late.status, 503, "{}", late.text());
     assert!(late.text().contains("Request timeout expired"), "{}", late.text());
+    repository.let_go("slow", 1);
     assert_eq!(busy.await.unwrap(), 200);
     assert_eq!(metric(&http, "salver_batch_drops_total", "reason=\"timeout\"").await, 1.0);
 }
@@ -140,7 +144,7 @@ async fn urgent_requests_of_every_interface_are_run_first() {
     const URGENT: &[(&str, &str)] = &[("salver-priority", "1")];
     let Some(bundle) = Bundle::from_env() else { return };
     let more = ["--batching=priority_levels=2", "--batching=default_priority_level=2"];
-    let repository = slow(300);
+    let repository = held(100);
     let server = start(&bundle, &repository, &more);
     let (http, grpc) = (server.http(), Grpc::connect(&server).await);
     let (sender, ended) = mpsc::channel();
@@ -183,21 +187,19 @@ async fn urgent_requests_of_every_interface_are_run_first() {
             async move { rest.post("/v2/models/slow/infer", infer.to_string()).await.status.as_u16() },
         ),
     ));
+    until_waiting(&http, 6).await;
+    repository.let_go("slow", 1);
     for one in asked {
         one.await.unwrap();
     }
-    // One of the usual may have begun before the urgent were there.
     let ended: Vec<_> = ended.try_iter().collect();
-    let first = ended.iter().position(|what| *what == "urgent").unwrap();
-    assert!(first <= 2, "{ended:?}");
-    assert_eq!(ended[first..first + 4], ["urgent"; 4], "{ended:?}");
-    assert_eq!(ended.last(), Some(&"usual"), "{ended:?}");
+    assert_eq!(ended, ["busy", "urgent", "urgent", "urgent", "urgent", "usual", "usual"]);
 }
 
 #[tokio::test]
 async fn a_priority_that_is_none_is_refused_with_the_header_s_name() {
     let Some(bundle) = Bundle::from_env() else { return };
-    let repository = slow(0);
+    let repository = Repository::with_echo("slow", TAGGED);
     let server = start(&bundle, &repository, &["--batching=priority_levels=2"]);
     let http = server.http();
     let urgent = [("salver-priority", "urgent")];
@@ -215,7 +217,7 @@ async fn a_priority_that_is_none_is_refused_with_the_header_s_name() {
 #[tokio::test]
 async fn requests_that_wait_for_their_batch_at_sigterm_are_answered() {
     let Some(bundle) = Bundle::from_env() else { return };
-    let repository = slow(400);
+    let repository = held(0);
     let mut server = start(&bundle, &repository, &[]);
     let (grpc, http) = (Grpc::connect(&server).await, server.http());
     let busy = post(&server, &[]);
@@ -228,6 +230,8 @@ async fn requests_that_wait_for_their_batch_at_sigterm_are_answered() {
         );
     until_waiting(&http, 2).await;
     server.terminate();
+    server.log().wait(0, "stopping; requests under way are finished first", &[]);
+    repository.let_go("slow", 1);
     let reply = Reply { said: Some(1), tags: vec![1], x: vec![1.0, 2.0] };
     assert_eq!(Reply::of_infer(infer.await.unwrap().unwrap().get_ref()), reply);
     assert_eq!([busy.await.unwrap(), waiting.await.unwrap()], [200, 200]);

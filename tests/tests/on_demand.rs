@@ -8,7 +8,7 @@ use salver_proto::inference::ModelReadyRequest;
 use salver_proto::tensorflow::serving::model_spec::VersionChoice;
 use salver_proto::tensorflow::serving::model_version_status::State;
 use salver_tests::{
-    Bundle, Grpc, Http, PATIENCE, Reply, Repository, Server, TAGGED, fp32_infer, fp32_predict,
+    Bundle, Grpc, HELD, Http, PATIENCE, Reply, Repository, Server, TAGGED, fp32_infer, fp32_predict,
 };
 
 /// What every model says it takes, and how many there is room for.
@@ -198,7 +198,7 @@ async fn a_request_waits_as_long_as_it_may_and_the_load_goes_on() {
     let Some(bundle) = Bundle::from_env() else { return };
     let repository = Repository::new();
     repository.settings("m", &format!("memory = '{MODEL_BYTES}'"));
-    repository.add_echo("m", 1, &format!("load = {{ delay_ms = 1000 }}\n{TAGGED}"));
+    repository.add_echo("m", 1, &format!("[load]\n{HELD}{TAGGED}"));
     let server = start(&bundle, &repository, &["--on-demand-wait=20ms"]);
     let (mut grpc, http) = (Grpc::connect(&server).await, server.http());
     let answer = http.post("/v1/models/m:predict", PREDICT).await;
@@ -208,6 +208,7 @@ async fn a_request_waits_as_long_as_it_may_and_the_load_goes_on() {
     hurried.set_timeout(Duration::from_millis(5));
     let late = grpc.prediction.predict(hurried).await.unwrap_err();
     assert!(matches!(late.code(), tonic::Code::DeadlineExceeded | tonic::Code::Cancelled), "{late}");
+    repository.let_go("m", 1);
     server.wait_until_available(0, "m", 1);
     until("the model answers", async || http.post("/v1/models/m:predict", PREDICT).await.status == 200).await;
 }

@@ -1,12 +1,15 @@
 //! The form of `echo.toml`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use salver_core_signature::{ShapeSpec, Signature, TensorSpec};
 use salver_core_status::{Code, Quoted, Status};
 use salver_core_tensor::{DType, Shape, Strings, Tensor, bf16, f16};
 use serde::Deserialize;
+
+use crate::wait::Wait;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -22,6 +25,7 @@ pub(crate) struct Config {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LoadConfig {
+    wait_for: Option<PathBuf>,
     #[serde(default)]
     delay_ms: u64,
     fail: Option<String>,
@@ -37,6 +41,7 @@ pub(crate) struct SignatureConfig {
     /// From the name of an output to that of the input it returns.
     outputs: Option<BTreeMap<String, String>>,
     tag: Option<String>,
+    wait_for: Option<PathBuf>,
     #[serde(default)]
     delay_ms: u64,
     fail: Option<String>,
@@ -69,8 +74,9 @@ impl Config {
 }
 
 impl LoadConfig {
-    pub(crate) fn delay(&self) -> Duration {
-        Duration::from_millis(self.delay_ms)
+    /// `directory`: of the version, to which a path that is not absolute is relative.
+    pub(crate) fn wait(&self, directory: &Path) -> Wait {
+        wait(directory, self.wait_for.as_deref(), self.delay_ms)
     }
 
     pub(crate) fn failure(&self) -> Result<Option<Status>, Status> {
@@ -79,8 +85,9 @@ impl LoadConfig {
 }
 
 impl SignatureConfig {
-    pub(crate) fn delay(&self) -> Duration {
-        Duration::from_millis(self.delay_ms)
+    /// As [`LoadConfig::wait`].
+    pub(crate) fn wait(&self, directory: &Path) -> Wait {
+        wait(directory, self.wait_for.as_deref(), self.delay_ms)
     }
 
     pub(crate) fn failure(&self) -> Result<Option<Status>, Status> {
@@ -186,6 +193,10 @@ fn fill(dtype: DType, shape: Shape, value: &toml::Value) -> Result<Tensor, Statu
         }
         other => return Err(Status::unimplemented(format!("no defaults of {other}"))),
     }?)
+}
+
+fn wait(directory: &Path, file: Option<&Path>, delay_ms: u64) -> Wait {
+    Wait { file: file.map(|file| directory.join(file)), delay: Duration::from_millis(delay_ms) }
 }
 
 /// Reads `CODE message`.

@@ -3,8 +3,8 @@
 //! A model is one file, `echo.toml`; an empty one is the null model, which takes nothing and returns nothing.
 //!
 //! ```toml
-//! # All of it is optional. Loading takes a while, or fails:
-//! load = { delay_ms = 100, fail = "DATA_LOSS the disk is on fire" }
+//! # All of it is optional. Loading waits for a file to be there, takes a while, or fails:
+//! load = { wait_for = "/run/go", delay_ms = 100, fail = "DATA_LOSS the disk is on fire" }
 //!
 //! [signatures.serving_default]
 //! inputs = [
@@ -13,8 +13,9 @@
 //! ]
 //! outputs = { y = "x" }           # output `y` is input `x`; left out, each input is returned under its own name
 //! tag = "version"                 # one more output, INT64 [-1]: the model's version, once per row of the first input
-//! delay_ms = 5                    # each run takes at least so long, and heeds deadline and cancellation
-//! fail = "UNAVAILABLE out of tea" # each run fails, after the delay
+//! wait_for = "go"                 # each run waits until this file is there, in the version's directory or elsewhere,
+//! delay_ms = 5                    # takes at least so long from then, and heeds deadline and cancellation all the while;
+//! fail = "UNAVAILABLE out of tea" # and fails
 //! ```
 //!
 //! Outputs come in the alphabetical order of their names where `outputs` is given, else in the order of the inputs; the
@@ -61,11 +62,11 @@ impl Platform for Echo {
         let at_fault = Quoted(&path.to_string_lossy()).to_string();
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&error).context(&at_fault))?;
         let config = Config::parse(&text).map_err(|status| status.context(&at_fault))?;
-        wait::for_load(config.load.delay(), request.cancel)?;
+        config.load.wait(request.directory).for_load(request.cancel)?;
         if let Some(failure) = config.load.failure().map_err(|status| status.context(&at_fault))? {
             return Err(failure);
         }
-        let model = EchoModel::new(&config, request.id.version.number())
+        let model = EchoModel::new(&config, request.directory, request.id.version.number())
             .map_err(|status| status.context(&at_fault))?;
         Ok(Box::new(model))
     }

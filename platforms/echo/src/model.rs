@@ -1,6 +1,6 @@
 //! A loaded echo model.
 
-use std::time::Duration;
+use std::path::Path;
 
 use bytes::Bytes;
 use salver_core_platform::{Model, RunRequest};
@@ -9,7 +9,7 @@ use salver_core_status::{Quoted, Status};
 use salver_core_tensor::{Shape, Tensor, TensorView};
 
 use crate::config::Config;
-use crate::wait;
+use crate::wait::Wait;
 
 /// Returns copies of its inputs.
 pub(crate) struct EchoModel {
@@ -22,18 +22,19 @@ pub(crate) struct EchoModel {
 struct Run {
     /// For each output the input it returns; `None` for the tag.
     sources: Vec<Option<usize>>,
-    delay: Duration,
+    wait: Wait,
     failure: Option<Status>,
 }
 
 impl EchoModel {
-    pub(crate) fn new(config: &Config, version: i64) -> Result<Self, Status> {
+    pub(crate) fn new(config: &Config, directory: &Path, version: i64) -> Result<Self, Status> {
         let mut signatures = Vec::new();
         let mut runs = Vec::new();
         for (name, signature) in &config.signatures {
             let declare = || -> Result<(Signature, Run), Status> {
                 let (declared, sources) = signature.declare(name)?;
-                Ok((declared, Run { sources, delay: signature.delay(), failure: signature.failure()? }))
+                let (wait, failure) = (signature.wait(directory), signature.failure()?);
+                Ok((declared, Run { sources, wait, failure }))
             };
             let (declared, run) =
                 declare().map_err(|status| status.context(format_args!("signature {}", Quoted(name))))?;
@@ -63,7 +64,7 @@ impl Model for EchoModel {
             self.signatures.as_slice().get(request.signature).zip(self.runs.get(request.signature));
         let (signature, run) = signature
             .ok_or_else(|| Status::internal(format!("there is no signature {}", request.signature)))?;
-        wait::for_run(run.delay, &request.context)?;
+        run.wait.for_run(&request.context)?;
         if let Some(failure) = &run.failure {
             return Err(failure.clone());
         }

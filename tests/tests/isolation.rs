@@ -4,9 +4,8 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use salver_tests::{Bundle, Repository, Server, root};
+use salver_tests::{Bundle, PATIENCE, Repository, Server, root};
 use serde_json::json;
 
 const ROW: &str = r#"{"instances":[[1.0,2.0]]}"#;
@@ -115,7 +114,7 @@ async fn a_server_that_is_killed_takes_its_processes_with_it() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
 }
 
 #[tokio::test]

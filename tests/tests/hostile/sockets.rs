@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
 
 use http::Method;
 use salver_tests::{Bundle, PATIENCE};
@@ -46,7 +45,7 @@ async fn sockets_that_send_garbage_get_an_answer_or_are_closed() {
     for attack in attacks {
         let mut socket = TcpStream::connect(target.server.address()).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
         // The server may have closed the connection before it had it all.
         let _ = socket.write_all(&attack).and_then(|()| socket.shutdown(Shutdown::Write));
         let mut answer = Vec::new();

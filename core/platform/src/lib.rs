@@ -45,11 +45,13 @@
 
 mod batcher;
 mod context;
+mod operators;
 mod options;
 mod run;
 
 pub use batcher::{BatchQueue, Batcher, StepRequest, unbatched};
 pub use context::{RequestContext, RunContext, TraceContext};
+pub use operators::OperatorLibraries;
 pub use options::{OptionValue, Options};
 pub use run::RunRequest;
 pub use salver_core_cancel::{CancelFlag, Cancellation};

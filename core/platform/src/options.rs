@@ -1,6 +1,7 @@
 //! Settings by name, as a platform is given them.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use salver_core_status::{Quoted, Status};
 
@@ -97,6 +98,36 @@ impl Options {
         }
     }
 
+    /// The setting `name` as files, with commas between their paths; those that are not absolute are in `directory`.
+    /// None where it is not set.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where it is something else, FAILED_PRECONDITION where a file is not there.
+    pub fn files(&self, name: &str, directory: &Path) -> Result<Vec<PathBuf>, Status> {
+        let Some(text) = self.text(name)? else { return Ok(Vec::new()) };
+        let file = |path: &str| {
+            let file = directory.join(path.trim());
+            if path.trim().is_empty() {
+                let wanted = "paths of files with commas between them";
+                return Err(Status::invalid_argument(format!(
+                    "option {} is {}, wanted {wanted}",
+                    Quoted(name),
+                    Quoted(text)
+                )));
+            }
+            if !file.is_file() {
+                let shown = file.display().to_string();
+                return Err(Status::failed_precondition(format!(
+                    "option {}: there is no file {}",
+                    Quoted(name),
+                    Quoted(&shown)
+                )));
+            }
+            Ok(file)
+        };
+        text.split(',').map(file).collect()
+    }
+
     /// Whether every setting is one of `known`: a platform calls this first, so that a misspelt setting is not lost.
     ///
     /// # Errors
@@ -144,5 +175,27 @@ mod tests {
         model.set("b", OptionValue::Int(2));
         let merged = server.overlaid(&model);
         assert_eq!((merged.int("a").unwrap(), merged.int("b").unwrap()), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn files_are_in_the_directory_or_named_by_an_absolute_path_and_all_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let (inside, elsewhere) = (directory.path().join("a.so"), tempfile::NamedTempFile::new().unwrap());
+        std::fs::write(&inside, "").unwrap();
+        let files = |text: &str| {
+            let mut options = Options::new();
+            options.set("files", OptionValue::Text(text.to_owned()));
+            options.files("files", directory.path()).map_err(|status| (status.code(), status.to_string()))
+        };
+        let both = format!("a.so, {}", elsewhere.path().display());
+        assert_eq!(files(&both), Ok(vec![inside, elsewhere.path().to_owned()]));
+        assert_eq!(Options::new().files("files", directory.path()), Ok(Vec::new()));
+        let (code, message) = files("a.so,b.so").unwrap_err();
+        let missing = directory.path().join("b.so");
+        assert_eq!(code, salver_core_status::Code::FailedPrecondition);
+        assert_eq!(message, format!("option `files`: there is no file `{}`", missing.display()));
+        let (code, message) = files("a.so,").unwrap_err();
+        assert_eq!(code, salver_core_status::Code::InvalidArgument);
+        assert_eq!(message, "option `files` is `a.so,`, wanted paths of files with commas between them");
     }
 }

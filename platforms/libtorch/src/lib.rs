@@ -26,6 +26,7 @@
 //! | option | kind | default | meaning |
 //! |---|---|---|---|
 //! | `file` | text | found | the model's file, relative to the version's directory |
+//! | `operator_libraries` | text | none | libraries of operators that the module calls, with commas between their paths |
 //! | `device` | text | `cpu` | `cpu`, `cuda` or `cuda:N`; never falls back from one to the other |
 //! | `intra_op_threads` | whole number | the budget | threads of a run that has the processors for itself, for all models of the process |
 //! | `inter_op_threads` | whole number | libtorch's | threads over operators, for all models of the process |
@@ -48,6 +49,7 @@ mod error;
 mod files;
 mod load;
 mod model;
+mod operators;
 mod settings;
 mod signature;
 mod threads;

@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
-use salver_core_platform::LoadRequest;
+use salver_core_platform::{LoadRequest, OperatorLibraries};
 use salver_core_signature::{ShapeSpec, Signature, SignatureSet, TensorSpec};
 use salver_core_status::{Quoted, Status};
 use salver_core_tensor::{Shape, Tensor};
 use tch::{CModule, Device};
 
 use crate::model::{Form, Runner, TorchModel};
-use crate::settings::Settings;
+use crate::settings::{OPERATOR_LIBRARIES, Settings};
 use crate::signature::{Said, SaidTensor, read_dtype};
 use crate::threads::Threads;
 use crate::values::{Output, Returned};
-use crate::{archive, error, files};
+use crate::{archive, error, files, operators};
+
+/// What was opened of libraries of operators: libtorch has one registry of them.
+static OPERATORS: OperatorLibraries = OperatorLibraries::new();
 
 /// Loads a module, and finds out what it takes and returns.
 ///
@@ -27,11 +30,13 @@ pub(crate) fn load(threads: &Threads, request: &LoadRequest<'_>) -> Result<Torch
     let said = Said::read(settings.signature.as_deref())?;
     let arguments = archive::forward(&file).map_err(|what| in_file(Status::data_loss(what)))?;
     let inputs = said.inputs(&arguments).map_err(in_file)?;
+    let operators = request.options.files(OPERATOR_LIBRARIES, request.directory)?;
     let device = settings.device.open()?;
     threads.set(settings.intra_op_threads, settings.inter_op_threads)?;
     // For the process: with it, the first runs of every module are slow, and of every new shape.
     let profiling = tch::jit::f_set_profiling_mode(settings.profiling);
     profiling.map_err(|error| error::internal(&error))?;
+    OPERATORS.open(&operators, operators::open)?;
     let runner = Runner::new(open(&file, device).map_err(in_file)?, device, threads);
     if request.cancel.is_cancelled() {
         return Err(Status::cancelled("the load is not wanted any more"));

@@ -23,7 +23,11 @@ pub(crate) enum Place {
     Cuda(usize),
 }
 
-const KNOWN: [&str; 6] = ["file", "device", "intra_op_threads", "inter_op_threads", "profiling", "signature"];
+/// The option that names libraries of operators, which [`Options::files`] reads.
+pub(crate) const OPERATOR_LIBRARIES: &str = "operator_libraries";
+
+const KNOWN: [&str; 7] =
+    ["file", OPERATOR_LIBRARIES, "device", "intra_op_threads", "inter_op_threads", "profiling", "signature"];
 
 impl Settings {
     /// Reads the options.

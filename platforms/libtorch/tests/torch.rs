@@ -3,6 +3,7 @@
 #![cfg(not(feature = "check-only"))]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 
 use salver_core_platform::{
@@ -269,4 +270,49 @@ fn a_directory_is_known_by_its_file() {
     assert!(matches!(platform().probe(directory.path()), Probe::NoMatch { .. }));
     std::fs::copy(fixtures().join("identity.pt"), directory.path().join("model.pt")).unwrap();
     assert_eq!(platform().probe(directory.path()), Probe::Match { file: "model.pt".to_owned() });
+}
+
+#[test]
+fn a_module_has_the_operators_of_the_libraries_that_its_options_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let operators = folder.path().join("operators.so");
+    let libtorch = std::env::var_os("LIBTORCH").expect("where libtorch is, which is linked with");
+    let library = Path::new(&libtorch).join("lib/libtorch_cpu.so");
+    let source = fixtures().join("operators.c");
+    let made =
+        Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&operators, &source, &library]).status();
+    assert!(made.unwrap().success());
+    let load = |libraries: Option<&Path>| {
+        let mut options = Options::new();
+        options.set("file", OptionValue::Text("operator.pt".to_owned()));
+        options.set("signature", OptionValue::Text(X.to_owned()));
+        if let Some(libraries) = libraries {
+            let text = libraries.to_str().unwrap().to_owned();
+            options.set("operator_libraries", OptionValue::Text(text));
+        }
+        load_from(&fixtures(), &options)
+    };
+
+    let without = load(None).err().unwrap();
+    assert!(without.message().contains("salver::twice"), "{without}");
+    let missing = load(Some(Path::new("none.so"))).err().unwrap();
+    assert_eq!(missing.code(), Code::FailedPrecondition);
+    assert!(missing.message().contains("option `operator_libraries`: there is no file `"), "{missing}");
+    // Beside the module, and no library at all.
+    let wrong = load(Some(Path::new("operators.c"))).err().unwrap();
+    assert_eq!(wrong.code(), Code::FailedPrecondition);
+    assert!(wrong.message().contains("invalid ELF header"), "{wrong}");
+
+    // More than once: the process keeps them.
+    for _ in 0..2 {
+        let model = load(Some(&operators)).unwrap();
+        let outputs = run(&*model, &[Some(tensor(&[1, 3], vec![1_f32, -2.0, 0.5]))]).unwrap();
+        assert_eq!(outputs, [tensor(&[1, 3], vec![2_f32, -4.0, 1.0])]);
+    }
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("operators.so");
+    std::fs::copy(&operators, &copy).unwrap();
+    let refused = load(Some(&copy)).err().unwrap();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("a process can have one of a name"), "{refused}");
 }

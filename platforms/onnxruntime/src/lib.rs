@@ -12,6 +12,7 @@
 //! | option | kind | default | meaning |
 //! |---|---|---|---|
 //! | `library` | text | found | ONNX Runtime's shared library |
+//! | `operator_libraries` | text | none | libraries of operators that the model calls, with commas between their paths |
 //! | `file` | text | found | the model's file, relative to the version's directory |
 //! | `device` | text | `cpu` | `cpu`, `cuda` or `cuda:N`; never falls back from one to the other |
 //! | `intra_op_threads` | whole number | shared | threads within an operator |

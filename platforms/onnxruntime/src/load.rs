@@ -15,7 +15,7 @@ use salver_core_status::Status;
 use crate::ffi::SharedSession;
 use crate::library::LibrarySearch;
 use crate::model::OnnxModel;
-use crate::settings::{Device, Settings};
+use crate::settings::{Device, OPERATOR_LIBRARIES, Settings};
 use crate::threads::Spawner;
 use crate::{Error, Said, environment, files, signature};
 
@@ -28,13 +28,14 @@ pub(crate) fn load(
 ) -> Result<OnnxModel, Error> {
     let settings = Settings::read(request.options)?;
     let file = model_file(request.directory, &settings)?;
+    let operators = request.options.files(OPERATOR_LIBRARIES, request.directory)?;
     if request.cancel.is_cancelled() {
         return Err(Status::cancelled("the load is no longer wanted").into());
     }
     let environment = environment::open(search, settings.library.as_deref(), threads, spawner)?;
     let refused = |said: Said| Error::Load { file: file.clone(), said };
-    let mut builder =
-        builder(&environment, threads, spawner, &settings).map_err(|error| refused(error.into()))?;
+    let mut builder = builder(&environment, threads, spawner, &settings, &operators)
+        .map_err(|error| refused(error.into()))?;
     let session = commit(&mut builder, &file, request.cancel).map_err(|error| refused(error.into()))?;
     let shared = SharedSession::new(&session).map_err(refused)?;
     let ports = signature::read(&session, &shared, &file)?;
@@ -56,6 +57,7 @@ fn builder(
     threads: NonZeroUsize,
     spawner: &Spawner,
     settings: &Settings,
+    operators: &[PathBuf],
 ) -> Result<SessionBuilder, ort::Error> {
     let mut builder = Session::builder(environment)?
         .with_optimization_level(settings.optimization)?
@@ -82,6 +84,10 @@ fn builder(
     };
     for (key, value) in &settings.config {
         builder = builder.with_config_entry(key, value)?;
+    }
+    // ONNX Runtime closes them with the session.
+    for library in operators {
+        builder = builder.with_operator_library(library)?;
     }
     Ok(builder)
 }

@@ -33,8 +33,12 @@ pub(crate) struct Settings {
     pub(crate) config: Vec<(String, String)>,
 }
 
-const KNOWN: [&str; 10] = [
+/// The option that names libraries of operators, which [`Options::files`] reads.
+pub(crate) const OPERATOR_LIBRARIES: &str = "operator_libraries";
+
+const KNOWN: [&str; 11] = [
     "library",
+    OPERATOR_LIBRARIES,
     "file",
     "device",
     "intra_op_threads",
@@ -177,7 +181,11 @@ mod tests {
 
     #[test]
     fn a_wrong_option_is_told_what_was_wanted() {
-        refused("spining", OptionValue::Bool(true), "unknown option `spining`; there are: library, file,");
+        refused(
+            "spining",
+            OptionValue::Bool(true),
+            "unknown option `spining`; there are: library, operator_libraries, file,",
+        );
         refused("device", text("gpu"), "option `device` is `gpu`, wanted `cpu`, `cuda` or");
         refused("device", text("cuda:-1"), "option `device` is `cuda:-1`");
         refused(

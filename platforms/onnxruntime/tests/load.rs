@@ -136,6 +136,6 @@ fn a_load_that_is_no_longer_wanted_is_given_up() {
 fn a_directory_is_recognised_by_its_model() {
     let platform = OnnxRuntime::new(LibrarySearch::new());
     assert_eq!(platform.probe(&fixtures().join("external")), Probe::Match { file: "model.onnx".to_owned() });
-    let several = "8 `*.onnx` files, none of them `model.onnx`".to_owned();
+    let several = "9 `*.onnx` files, none of them `model.onnx`".to_owned();
     assert_eq!(platform.probe(&fixtures()), Probe::NoMatch { reason: several });
 }

@@ -1,9 +1,13 @@
 //! The library and its functions.
 
-use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+use crate::Error;
+use crate::status::Status;
 
 /// `TF_Buffer`.
 #[repr(C)]
@@ -99,6 +103,8 @@ functions! {
     close_session = "TF_CloseSession": fn(*mut RawSession, *mut RawStatus);
     delete_session = "TF_DeleteSession": fn(*mut RawSession, *mut RawStatus);
 
+    load_library = "TF_LoadLibrary": fn(*const c_char, *mut RawStatus) -> *mut c_void;
+
     list_devices = "TF_SessionListDevices": fn(*mut RawSession, *mut RawStatus) -> *mut DeviceList;
     device_count = "TF_DeviceListCount": fn(*const DeviceList) -> c_int;
     device_type = "TF_DeviceListType": fn(*const DeviceList, c_int, *mut RawStatus) -> *const c_char;
@@ -130,6 +136,20 @@ impl TensorFlow {
         // Never closed: its threads run on.
         std::mem::forget(library);
         Ok(Box::leak(Box::new(Self { functions })))
+    }
+
+    /// Opens a library of operators and kernels, which stays open: graphs that are loaded from now on may have them.
+    ///
+    /// # Errors
+    /// What TensorFlow says, or the dynamic linker.
+    pub fn load_operators(&'static self, path: &Path) -> Result<(), Error> {
+        let path =
+            CString::new(path.as_os_str().as_bytes()).map_err(|error| Error::invalid(error.to_string()))?;
+        let status = Status::new(self);
+        // SAFETY: the text and the status are alive. It is the caller's choice which library's code is run. The handle that
+        // is returned is never given back, since it owns nothing but a copy of the library's list of operators.
+        let _library = unsafe { (self.functions.load_library)(path.as_ptr(), status.raw) };
+        status.check()
     }
 
     /// What it calls its version, such as `2.21.0`.

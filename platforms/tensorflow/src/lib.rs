@@ -11,6 +11,7 @@
 //! | option | kind | default | meaning |
 //! |---|---|---|---|
 //! | `library` | text | found | TensorFlow's shared library, `libtensorflow_cc.so.2` |
+//! | `operator_libraries` | text | none | libraries of operators that the model calls, with commas between their paths |
 //! | `tags` | text | `serve` | which of the SavedModel's graphs: its tags, with commas between |
 //! | `device` | text | `cpu` | `cpu`, `cuda` or `cuda:N`; never falls back from one to the other |
 //! | `intra_op_threads` | whole number | the budget | threads within an operator, for all models of the process |

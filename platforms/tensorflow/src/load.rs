@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use prost::Message;
-use salver_core_platform::LoadRequest;
+use salver_core_platform::{LoadRequest, OperatorLibraries};
 use salver_core_signature::{ShapeSpec, Signature, SignatureSet, TensorSpec};
 use salver_core_status::{Quoted, Status};
 use salver_platforms_tensorflow_sys as tf;
@@ -12,7 +12,7 @@ use tf::Session;
 use crate::error::status;
 use crate::meta::{MetaGraph, SavedModel, SignatureDef, TensorInfo};
 use crate::model::{Ports, TensorFlowModel, from_tensorflow};
-use crate::settings::Settings;
+use crate::settings::{OPERATOR_LIBRARIES, Settings};
 use crate::{LibrarySearch, dtype};
 
 /// What a SavedModel is known by.
@@ -26,6 +26,9 @@ const VARIABLES: &str = "variables/variables.index";
 
 /// What TensorFlow 2 names the signature that initialises a model: not for requests.
 const INIT: &str = "__saved_model_init_op";
+
+/// What was opened of libraries of operators: TensorFlow has one registry of them.
+static OPERATORS: OperatorLibraries = OperatorLibraries::new();
 
 /// Loads a SavedModel.
 ///
@@ -41,10 +44,12 @@ pub(crate) fn load(
     let inside = request.directory.join(FOLDER);
     let directory = if inside.join(FILE).is_file() { inside } else { request.directory.to_owned() };
     check_files(&directory, &settings.tags)?;
+    let operators = request.options.files(OPERATOR_LIBRARIES, request.directory)?;
     let api = search.open(settings.library.as_deref())?;
     if request.cancel.is_cancelled() {
         return Err(Status::cancelled("the load is not wanted any more"));
     }
+    OPERATORS.open(&operators, |library| api.load_operators(library).map_err(|error| status(&error)))?;
     let tags: Vec<_> = settings.tags.iter().map(String::as_str).collect();
     let loaded = Session::load(api, &directory, &tags, &settings.config(cpu_threads));
     let (session, meta) = loaded.map_err(|error| status(&error))?;

@@ -19,8 +19,11 @@ pub(crate) struct Settings {
     inter_op_threads: Option<i32>,
 }
 
-const KNOWN: [&str; 6] =
-    ["library", "tags", "device", "check_shapes", "intra_op_threads", "inter_op_threads"];
+/// The option that names libraries of operators, which [`Options::files`] reads.
+pub(crate) const OPERATOR_LIBRARIES: &str = "operator_libraries";
+
+const KNOWN: [&str; 7] =
+    ["library", OPERATOR_LIBRARIES, "tags", "device", "check_shapes", "intra_op_threads", "inter_op_threads"];
 
 impl Settings {
     /// Reads the options.

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -278,4 +279,41 @@ fn a_signature_s_shapes_and_types_are_as_declared() {
     let (_, signature) = model.signatures().get("").unwrap();
     let x = &signature.inputs[0];
     assert_eq!((x.name.as_str(), x.dtype, x.shape.dims()), ("x", DType::F32, Some(&[-1, 1][..])));
+}
+
+#[test]
+fn a_model_has_the_operators_of_the_libraries_that_its_options_name() {
+    let Some(library) = library() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let operators = folder.path().join("operators.so");
+    let framework = library.with_file_name("libtensorflow_framework.so.2");
+    let source = fixture("operators.c");
+    let made =
+        Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&operators, &source, &framework]).status();
+    assert!(made.unwrap().success());
+    let load = |more: &[(&str, &str)]| load_with(&fixture("operator"), &library, more);
+    let with = |libraries: &str| load(&[("operator_libraries", libraries)]);
+
+    let without = load(&[]).err().unwrap();
+    assert!(without.message().contains("SalverDouble"), "{without}");
+    let missing = with("none.so").err().unwrap();
+    assert_eq!(missing.code(), Code::FailedPrecondition);
+    assert!(missing.message().contains("option `operator_libraries`: there is no file `"), "{missing}");
+    // Beside the model, and no library at all.
+    let wrong = with("saved_model.pb").err().unwrap();
+    assert!(wrong.message().contains("operator/saved_model.pb`: TensorFlow: "), "{wrong}");
+    assert!(wrong.message().contains("invalid ELF header"), "{wrong}");
+
+    // More than once: the process keeps them.
+    for _ in 0..2 {
+        let model = with(operators.to_str().unwrap()).unwrap();
+        let outputs = run(&*model, "", &[tensor(&[3], vec![1_f32, -2.0, 0.5])]).unwrap();
+        assert_eq!(outputs, [tensor(&[3], vec![2_f32, -4.0, 1.0])]);
+    }
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("operators.so");
+    std::fs::copy(&operators, &copy).unwrap();
+    let refused = with(copy.to_str().unwrap()).err().unwrap();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("a process can have one of a name"), "{refused}");
 }

@@ -111,7 +111,7 @@ impl ModelSettings {
         if self.batching.is_none() && self.version_batching.is_empty() {
             self.batching = Some(batching::of_triton(config)?);
         }
-        triton::add_module(config, &mut self.options)
+        triton::add_options(config, &mut self.options)
     }
 
     /// Reads settings that are not in a file of this machine.

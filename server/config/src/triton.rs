@@ -1,4 +1,5 @@
-//! What Triton's `config.pbtxt` says beside batching: what a TorchScript module takes and returns, which it does not say itself.
+//! What Triton's `config.pbtxt` says beside batching: what a TorchScript module takes and returns, which it does not say itself,
+//! and where an ONNX model's operators are.
 
 use salver_core_platform::{OptionValue, Options};
 use salver_core_status::{Quoted, Status};
@@ -8,16 +9,41 @@ use crate::text_tree::{Tree, Value, whole};
 /// The name of Triton's file beside a model's versions.
 pub const TRITON_FILE: &str = "config.pbtxt";
 
-/// Adds to the settings of a module what the file says of it and they do not: its `signature`, and its `file`. Nothing where the
-/// file is of a model of another framework, whose files say it.
+/// Adds to a model's options what the file says of it, its own files do not, and the options do not either.
 ///
 /// # Errors
-/// INVALID_ARGUMENT that names the tensor, what was found and what was wanted.
-pub(crate) fn add_module(config: &Tree, options: &mut Options) -> Result<(), Status> {
+/// INVALID_ARGUMENT that names the field, what was found and what was wanted.
+pub(crate) fn add_options(config: &Tree, options: &mut Options) -> Result<(), Status> {
     let is = |field: &str, wanted: &str| text(config.last(field)).is_some_and(|text| text == wanted);
-    if !is("backend", "pytorch") && !is("platform", "pytorch_libtorch") {
-        return Ok(());
+    if is("backend", "pytorch") || is("platform", "pytorch_libtorch") {
+        add_module(config, options)
+    } else if is("backend", "onnxruntime") || is("platform", "onnxruntime_onnx") {
+        add_operators(config, options)
+    } else {
+        Ok(())
     }
+}
+
+/// The libraries of operators that an ONNX model needs.
+fn add_operators(config: &Tree, options: &mut Options) -> Result<(), Status> {
+    const OPTION: &str = "operator_libraries";
+    let wrong = |what: &str| Status::invalid_argument(format!("model_operations: {what}"));
+    let mut libraries = Vec::new();
+    for operations in config.all("model_operations") {
+        let Value::Tree(operations) = operations else { return Err(wrong("it is not a message")) };
+        for library in operations.all("op_library_filename") {
+            let library = text(Some(library)).ok_or_else(|| wrong("op_library_filename is not a text"))?;
+            libraries.push(library);
+        }
+    }
+    if !libraries.is_empty() && !options.has(OPTION) {
+        options.set(OPTION, OptionValue::Text(libraries.join(",")));
+    }
+    Ok(())
+}
+
+/// What a TorchScript module takes and returns, and its file.
+fn add_module(config: &Tree, options: &mut Options) -> Result<(), Status> {
     if let Some(file) = text(config.last("default_model_filename"))
         && !options.has("file")
     {
@@ -127,7 +153,7 @@ mod tests {
     fn options(config: &str) -> Result<Options, String> {
         let mut options = Options::new();
         let config = Tree::read(config)?;
-        add_module(&config, &mut options).map_err(|status| status.message().to_owned())?;
+        add_options(&config, &mut options).map_err(|status| status.message().to_owned())?;
         Ok(options)
     }
 
@@ -181,7 +207,7 @@ mod tests {
         said.set("signature", OptionValue::Text("mine".into()));
         said.set("file", OptionValue::Text("mine.pt".into()));
         let before = said.clone();
-        add_module(&Tree::read(module).unwrap(), &mut said).unwrap();
+        add_options(&Tree::read(module).unwrap(), &mut said).unwrap();
         assert_eq!(said, before);
         assert_eq!(options(module).unwrap().text("file"), Ok(Some("m.pt")));
         for other in ["", "backend: 'onnxruntime'", "platform: 'tensorflow_savedmodel'"] {
@@ -190,6 +216,20 @@ mod tests {
             assert_eq!(options(&config).unwrap(), Options::new(), "{other}");
         }
         assert_eq!(options("backend: 'pytorch'").unwrap(), Options::new());
+    }
+
+    #[test]
+    fn libraries_of_operators_are_those_of_an_onnx_model() {
+        let libraries = "model_operations { op_library_filename: ['/a.so', 'b.so'] }";
+        let said = options(&format!("platform: 'onnxruntime_onnx' {libraries}")).unwrap();
+        assert_eq!(said.text("operator_libraries"), Ok(Some("/a.so,b.so")));
+        let mut own = Options::new();
+        own.set("operator_libraries", OptionValue::Text("mine.so".into()));
+        add_options(&Tree::read(&format!("backend: 'onnxruntime' {libraries}")).unwrap(), &mut own).unwrap();
+        assert_eq!(own.text("operator_libraries"), Ok(Some("mine.so")));
+        assert_eq!(options(&format!("backend: 'python' {libraries}")).unwrap(), Options::new());
+        let wrong = options("backend: 'onnxruntime' model_operations { op_library_filename: 1 }");
+        assert_eq!(wrong.unwrap_err(), "model_operations: op_library_filename is not a text");
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(super) const TESTS_MAY_DEPEND: &[&str] = &["core", "proto", "platforms/confo
 pub(super) const FENCED: &[(&str, &[&str])] = &[
     // Each at home in one crate: what is there can be replaced.
     ("abi_stable", &["plugins/abi"]),
-    ("libloading", &["platforms/tensorflow-sys", "plugins/host"]),
+    ("libloading", &["platforms/libtorch", "platforms/tensorflow-sys", "plugins/host"]),
     ("ort", &["platforms/onnxruntime"]),
     ("object_store", &["manager/source-object-store"]),
     ("reqwest", &["manager/source-object-store"]),
@@ -82,11 +82,22 @@ pub(super) const FENCED: &[(&str, &[&str])] = &[
 ];
 
 /// The only crates of others that `core` knows.
-pub(super) const CORE_KNOWS: &[&str] =
-    &["bytemuck", "bytes", "crossbeam-utils", "half", "loom", "proptest", "smallvec", "thiserror", "tracing"];
+pub(super) const CORE_KNOWS: &[&str] = &[
+    "bytemuck",
+    "bytes",
+    "crossbeam-utils",
+    "half",
+    "loom",
+    "proptest",
+    "smallvec",
+    "tempfile",
+    "thiserror",
+    "tracing",
+];
 
 /// Where `unsafe` may be: at the edges to code that is not Rust.
 pub(super) const MAY_BE_UNSAFE: &[&str] = &[
+    "platforms/libtorch",
     "platforms/onnxruntime",
     "platforms/tensorflow-sys",
     "plugins/abi",

@@ -295,7 +295,7 @@ proptest! {
         }
         drop(parse_batching(&text));
         if let Ok(config) = Tree::read(&format!("backend: 'pytorch' input {{ {text} }}")) {
-            drop(crate::triton::add_module(&config, &mut salver_core_platform::Options::new()));
+            drop(crate::triton::add_options(&config, &mut salver_core_platform::Options::new()));
         }
     }
 

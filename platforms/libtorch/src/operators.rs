@@ -1,4 +1,4 @@
-//! Operators of one's own, which libraries register as they are opened.
+//! Operators of one's own, which a library registers as it is opened.
 
 #![expect(unsafe_code, reason = "opening a library runs its code")]
 
